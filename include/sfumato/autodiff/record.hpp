@@ -1,0 +1,148 @@
+// The training context: kernels run, and each op leaves its vector-Jacobian product on a tape.
+#pragma once
+
+#include <sfumato/autodiff/run.hpp>
+#include <sfumato/autodiff/tape.hpp>
+
+SFUMATO_BEGIN
+
+template <Backend B, Element E> class Record;
+
+/// The tape that recording contexts share. One per training loop; values must not outlive it.
+template <Backend B, Element E = float> class Tape {
+ public:
+  explicit Tape(Workspace<B>& workspace) : workspace_(&workspace) {}
+  Workspace<B>& workspace() const { return *workspace_; }
+  /// Forgets what was recorded, without running it.
+  void clear() { closures_.clear(); }
+  /// Number of recorded ops.
+  std::size_t size() const { return closures_.size(); }
+
+ private:
+  friend class Record<B, E>;
+  Workspace<B>* workspace_;
+  detail::SlotPool<B> slots_;  // before the closures: their handles return here
+  ClosureStack<Record<B, E>> closures_;
+};
+
+/// Training on `B` in elements `E`. With `gradients` null the weights are frozen: gradients pass through to inputs only.
+template <Backend B, Element E = float> class Record : public DeviceContext<B, E> {
+ public:
+  /// Data, and the place of its gradient; without a slot nothing flows back.
+  struct Handle {
+    Buffer<B> data;
+    Slot<B> slot;
+  };
+  static constexpr bool recording = true;
+
+  Record(Tape<B, E>& tape, const E* weights, E* gradients, StepRandom random = {})
+      : DeviceContext<B, E>(tape.workspace(), weights), random(random), tape_(&tape), gradients_(gradients) {}
+
+  /// The same tape with another model's weights and gradients (null: frozen).
+  Record with(const E* weights, E* gradients) const { return Record(*tape_, weights, gradients, random); }
+
+  template <class S> Value<Record, S> make(Index batch) { return {batch, {this->scratch(batch * S::row), {}}}; }
+
+  template <class S> const E* data(const Value<Record, S>& v) const { return static_cast<const E*>(v.handle.data.data()); }
+  template <class S> E* mutable_data(const Value<Record, S>& v) const { return static_cast<E*>(v.handle.data.data()); }
+
+  template <class Table> auto constant() {
+    return Value<Record, Shape<Table::rows, Table::width>>{1, {this->workspace_->template constant<Table, E>(), {}}};
+  }
+  template <class To, class S> Value<Record, To> reinterpret(const Value<Record, S>& v, Index batch) {
+    return {batch, {v.handle.data, {}}};
+  }
+
+  // For ops -----------------------------------------------------------------------------------------------------------
+
+  /// Whether a gradient can reach this value or parameter.
+  template <class V> bool flows(const V& v) const {
+    if constexpr (is_none<V>) return false;
+    else if constexpr (IsParam<V>) return gradients_ != nullptr && !V::frozen;
+    else return static_cast<bool>(v.handle.slot);
+  }
+
+  /// Leaves `closure(Record&, const E* d_y)` for `y` on the tape, if `needed`. It is skipped when no gradient reached y.
+  template <class S, class F> void record(Value<Record, S>& y, bool needed, F&& closure) {
+    if (!needed) return;
+    y.handle.slot = Slot<B>(tape_->slots_, y.size());
+    tape_->closures_.push([slot = y.handle.slot, weights = this->weights_, gradients = gradients_, random = random,
+                           closure = std::forward<F>(closure)](Record& outer) mutable {
+      if (!slot.gradient()) return;
+      Record self(*outer.tape_, weights, gradients, random);  // the model that recorded it, not the one that runs the tape
+      if constexpr (std::is_invocable_v<F&, Record&, Slot<B>&>) closure(self, slot);
+      else closure(self, static_cast<const E*>(slot.gradient().data()));
+      slot.gradient() = {};
+    });
+  }
+
+  /// Where an op puts the gradient of `v`, and whether it must add to what is there; null when nothing flows.
+  struct Into {
+    E* data;
+    bool accumulate;
+  };
+  Into gradient(const Slot<B>& slot) {
+    if (!slot) return {nullptr, false};
+    const bool accumulate = static_cast<bool>(slot.gradient());
+    if (!accumulate) slot.gradient() = this->scratch(slot.size());
+    return {static_cast<E*>(slot.gradient().data()), accumulate};
+  }
+  template <class S> Into gradient(const Value<Record, S>& v) { return gradient(v.handle.slot); }
+  /// For ops that write only a part: zeroed at first use, always added to.
+  E* gradient_to_add(const Slot<B>& slot) {
+    const Into into = gradient(slot);
+    if (into.data && !into.accumulate) Kernels<B>::fill(this->device(), slot.size(), 0.0, into.data);
+    return into.data;
+  }
+  /// Gradient of a parameter, always added to; null when frozen.
+  template <class P> E* parameter_gradient(const P& p) const {
+    if constexpr (is_none<P>) return nullptr;
+    else return flows(p) ? gradients_ + p.offset : nullptr;
+  }
+  /// Adds `from`'s gradient to `to`, without a copy when `to` is the first to get one. `from` is left empty.
+  void move_gradient(Slot<B>& from, const Slot<B>& to) {
+    if (!to) return;
+    if (!to.gradient()) {
+      to.gradient() = std::move(from.gradient());
+      from.gradient() = {};
+      return;
+    }
+    add_gradient(static_cast<const E*>(from.gradient().data()), to);
+  }
+  /// Adds an array to `to`'s gradient.
+  void add_gradient(const E* d, const Slot<B>& to) {
+    if (!to) return;
+    const double one = 1;
+    const auto [into, accumulate] = gradient(to);
+    Kernels<B>::linear_combination(this->device(), Index{1}, to.size(), &one, d, nullptr, static_cast<const E*>(nullptr), into, accumulate);
+  }
+
+  // For users ---------------------------------------------------------------------------------------------------------
+
+  /// Marks an input so that `gradient_of` it can be read after `backward`.
+  template <class S> void require_gradient(Value<Record, S>& v) { v.handle.slot = Slot<B>(tape_->slots_, v.size()); }
+  /// The gradient that `backward` left at an input; null where none arrived.
+  template <class S> const E* gradient_of(const Value<Record, S>& v) const {
+    return v.handle.slot ? static_cast<const E*>(v.handle.slot.gradient().data()) : nullptr;
+  }
+  /// Runs the tape backwards from a scalar, with d loss = `seed`, adding to the gradients. Empties the tape.
+  template <class S> void backward(const Value<Record, S>& loss, double seed = 1) {
+    static_assert(S::row == 1, "[scalar-loss] backward starts from a scalar");
+    if (!loss.handle.slot) return tape_->clear();
+    const auto into = gradient(loss);
+    Kernels<B>::fill(this->device(), Index{1}, seed, into.data);
+    tape_->closures_.run_down_to(0, *this);
+  }
+
+  std::size_t mark() const { return tape_->closures_.size(); }
+  void forget_down_to(std::size_t mark) { tape_->closures_.forget_down_to(mark); }
+  void run_down_to(std::size_t mark) { tape_->closures_.run_down_to(mark, *this); }
+
+  StepRandom random;  ///< what dropout draws from
+
+ private:
+  Tape<B, E>* tape_;
+  E* gradients_;
+};
+
+SFUMATO_END

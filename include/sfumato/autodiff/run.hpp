@@ -1,0 +1,65 @@
+// The inference context: kernels run, nothing is kept.
+#pragma once
+
+#include <sfumato/backend/workspace.hpp>
+#include <sfumato/tensor/param.hpp>
+
+#include <span>
+
+SFUMATO_BEGIN
+
+/// Which random numbers a step draws, and where its first sample stands in the whole batch.
+struct StepRandom {
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+  Index first_sample = 0;
+};
+
+/// What Run and Record share: a workspace, weights, and how values get their memory.
+template <Backend B, Element E> class DeviceContext {
+ public:
+  using backend = B;
+  using element = E;
+  static constexpr bool counting = false;
+
+  DeviceContext(Workspace<B>& workspace, const E* weights) : workspace_(&workspace), weights_(weights) {}
+
+  B& device() const { return workspace_->backend(); }
+  Workspace<B>& workspace() const { return *workspace_; }
+
+  template <class P> const E* weight(const P& param) const {
+    if constexpr (is_none<P>) return nullptr;
+    else return weights_ + param.offset;
+  }
+  /// `n` elements of this backend's memory.
+  Buffer<B> scratch(Index n) const { return workspace_->pool().acquire(static_cast<std::size_t>(n) * sizeof(E)); }
+
+ protected:
+  Workspace<B>* workspace_;
+  const E* weights_;
+};
+
+/// Inference on `B` in elements `E`: `Run<backend::Cpu> run(workspace, weights); auto y = model(run, x);`
+template <Backend B, Element E = float> class Run : public DeviceContext<B, E> {
+ public:
+  using Handle = Buffer<B>;
+  static constexpr bool recording = false;
+  using DeviceContext<B, E>::DeviceContext;
+
+  /// The same context with other weights: a second model in the same computation.
+  Run with(const E* weights) const { return Run(*this->workspace_, weights); }
+
+  template <class S> Value<Run, S> make(Index batch) { return {batch, this->scratch(batch * S::row)}; }
+
+  template <class S> const E* data(const Value<Run, S>& v) const { return static_cast<const E*>(v.handle.data()); }
+  template <class S> E* mutable_data(const Value<Run, S>& v) const { return static_cast<E*>(v.handle.data()); }
+
+  template <class Table> auto constant() {
+    return Value<Run, Shape<Table::rows, Table::width>>{1, this->workspace_->template constant<Table, E>()};
+  }
+
+  /// The same data under another shape of equal size.
+  template <class To, class S> Value<Run, To> reinterpret(const Value<Run, S>& v, Index batch) { return {batch, v.handle}; }
+};
+
+SFUMATO_END

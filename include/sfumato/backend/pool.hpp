@@ -1,0 +1,137 @@
+// Memory is planned, not requested: blocks go back to a free list of their size when the last handle to them dies, so
+// the second step of any loop finds every block it needs.
+#pragma once
+
+#include <sfumato/backend/kernels.hpp>
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+SFUMATO_BEGIN
+
+template <class B> class Pool;
+
+namespace detail {
+/// A piece of memory and the number of handles to it. Handles are counted without atomics: one thread composes ops.
+template <class B> struct Block {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+  int handles = 0;
+  Pool<B>* pool = nullptr;
+  Block* next_free = nullptr;
+};
+}  // namespace detail
+
+/// A counted handle to a block of a backend's memory.
+template <class B> class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(detail::Block<B>* block) : block_(block) { if (block_) ++block_->handles; }
+  Buffer(const Buffer& other) : Buffer(other.block_) {}
+  Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Buffer& operator=(Buffer other) noexcept { std::swap(block_, other.block_); return *this; }
+  ~Buffer();
+
+  explicit operator bool() const { return block_ != nullptr; }
+  void* data() const { return block_ ? block_->data : nullptr; }
+  std::size_t bytes() const { return block_ ? block_->bytes : 0; }
+
+ private:
+  detail::Block<B>* block_ = nullptr;
+};
+
+/// Recycles blocks of one backend. Not thread-safe. Every buffer must die before its pool.
+template <class B> class Pool {
+ public:
+  explicit Pool(B& backend) : backend_(&backend) {}
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  ~Pool() { trim(); }
+
+  /// A block of at least one byte, uninitialised. Throws Error("out-of-memory").
+  Buffer<B> acquire(std::size_t bytes) {
+    bytes = (bytes + granularity - 1) / granularity * granularity;
+    if (bytes == 0) bytes = granularity;
+    auto& list = free_[bytes];
+    detail::Block<B>* block = list;
+    if (block) {
+      list = block->next_free;
+    } else {
+      block = control_block();
+      block->data = Kernels<B>::template allocate<std::byte>(*backend_, static_cast<Index>(bytes));
+      block->bytes = bytes;
+      ++allocations_;
+      held_ += bytes;
+    }
+    block->pool = this;
+    live_ += bytes;
+    if (live_ > peak_) peak_ = live_;
+    return Buffer<B>(block);
+  }
+
+  /// A handle to memory that the caller keeps alive.
+  Buffer<B> borrow(void* data, std::size_t bytes) {
+    detail::Block<B>* block = control_block();
+    *block = {data, bytes, 0, this, nullptr};
+    block->bytes |= borrowed_bit;
+    return Buffer<B>(block);
+  }
+
+  /// Gives all free blocks back to the backend.
+  void trim() {
+    for (auto& [bytes, list] : free_)
+      while (list) {
+        detail::Block<B>* block = std::exchange(list, list->next_free);
+        Kernels<B>::deallocate(*backend_, block->data);
+        held_ -= bytes;
+        block->next_free = std::exchange(spare_, block);
+      }
+  }
+
+  std::size_t live_bytes() const { return live_; }      ///< in use now
+  std::size_t peak_bytes() const { return peak_; }      ///< most ever in use at once
+  std::size_t held_bytes() const { return held_; }      ///< taken from the backend
+  Index allocations() const { return allocations_; }    ///< requests to the backend, ever
+
+ private:
+  friend class Buffer<B>;
+  static constexpr std::size_t granularity = 64;
+  static constexpr std::size_t borrowed_bit = 1;  // real sizes are multiples of the granularity
+
+  void release(detail::Block<B>* block) {
+    if (block->bytes & borrowed_bit) {
+      block->next_free = std::exchange(spare_, block);
+      return;
+    }
+    live_ -= block->bytes;
+    auto& list = free_[block->bytes];
+    block->next_free = std::exchange(list, block);
+  }
+
+  detail::Block<B>* control_block() {
+    if (!spare_) {
+      chunks_.push_back(std::make_unique<detail::Block<B>[]>(chunk_size));
+      for (std::size_t i = 0; i < chunk_size; ++i) chunks_.back()[i].next_free = std::exchange(spare_, &chunks_.back()[i]);
+    }
+    detail::Block<B>* block = std::exchange(spare_, spare_->next_free);
+    *block = {};
+    return block;
+  }
+
+  static constexpr std::size_t chunk_size = 256;
+  B* backend_;
+  std::map<std::size_t, detail::Block<B>*> free_;
+  std::vector<std::unique_ptr<detail::Block<B>[]>> chunks_;
+  detail::Block<B>* spare_ = nullptr;
+  std::size_t live_ = 0, peak_ = 0, held_ = 0;
+  Index allocations_ = 0;
+};
+
+template <class B> Buffer<B>::~Buffer() {
+  if (block_ && --block_->handles == 0) block_->pool->release(block_);
+}
+
+SFUMATO_END

@@ -1,0 +1,13 @@
+// How compile-time rules are stated: a small template whose named arguments are the numbers, an id in brackets.
+#pragma once
+
+#include <sfumato/base/config.hpp>
+
+SFUMATO_BEGIN
+
+template <class...> inline constexpr bool dependent_false = false;
+
+/// Instantiates rules: `require<rule::InnerExtent<K, K2>>();` as the first lines of a function.
+template <class... Rules> constexpr void require() { (void(Rules{}), ...); }
+
+SFUMATO_END

@@ -1,0 +1,97 @@
+// Every compile-time rule on numbers, in one place. Each is a small template whose named arguments are the figures the
+// diagnostic prints; its id in brackets has an entry in docs/rules.md. Rules whose tag is declared can be waived by name.
+#pragma once
+
+#include <sfumato/base/rule.hpp>
+
+#include <type_traits>
+
+SFUMATO_BEGIN
+namespace rule {
+
+// Tags of the rules that `Waive<...>` may name.
+struct output_path;
+struct bottleneck_width;
+
+template <class Op, int Inner, int WeightInner> struct InnerExtent {
+  static_assert(Inner == WeightInner, "[inner-extent] the operands of a product disagree in their inner extent");
+};
+template <class Op, class Left, class Right> struct SameShape {
+  static_assert(std::is_same_v<Left, Right>, "[same-shape] the operands of this operation must have the same shape");
+};
+template <class Op, class Context, class Operand> struct SameBackend {
+  static_assert(std::is_same_v<Context, Operand>, "[mixed-backends] an operand lives on another backend than its context");
+};
+template <class Op, class Context, class Operand> struct SameElement {
+  static_assert(std::is_same_v<Context, Operand>, "[mixed-elements] an operand has another element type than its context");
+};
+template <class Op, class Context, class Operand> struct SameContext {
+  static_assert(std::is_same_v<Context, Operand>, "[mixed-contexts] an operand was made in another kind of context (Run, Record, Count)");
+};
+template <class Op, int Axis, int Rank> struct AxisInRank {
+  static_assert(Axis >= 0 && Axis < Rank, "[axis-range] the axis is outside the operand's rank");
+};
+template <class Op, int Begin, int End, int Extent> struct SliceRange {
+  static_assert(0 <= Begin && Begin < End && End <= Extent, "[slice-range] the slice is empty or leaves its axis");
+};
+template <class Op, auto OldSize, auto NewSize> struct SameSize {
+  static_assert(OldSize == NewSize, "[same-size] reshaping must keep the number of elements per sample");
+};
+template <int Width, int Heads> struct HeadsDivideWidth {
+  static_assert(Heads > 0 && Width % Heads == 0, "[heads-divide-width] the width is not divisible by the number of heads");
+};
+template <int HeadDim> struct RotaryHeadDim {
+  static_assert(HeadDim % 4 == 0, "[rotary-head-dim] 2-D rotary embedding needs a head width divisible by 4 (two axes, pairs)");
+};
+template <int ImageSize, int Patch> struct PatchDividesImage {
+  static_assert(Patch > 0 && ImageSize % Patch == 0, "[patch-divides-image] the image size is not divisible by the patch size");
+};
+template <int Start, int Depth> struct ContextStart {
+  static_assert(Start >= 0 && Start < Depth, "[context-start] context tokens must enter at a block inside the depth");
+};
+template <int Bottleneck, int TokenDim, int Width> struct BottleneckWidth {
+  static_assert(Bottleneck <= TokenDim, "[bottleneck-width] the bottleneck is wider than the patch it compresses");
+  static_assert(Bottleneck <= Width, "[bottleneck-width] the bottleneck is wider than the width it feeds");
+};
+/// Velocity and noise carry full-rank noise of the token's dimension, so every width on the way out must hold it
+/// (RAE, theorem 1; JiT, section 3.3). Clean data lies on a low-dimensional manifold and is free of this rule.
+template <int PathWidth, int TokenDim> struct OutputPath {
+  static_assert(PathWidth >= TokenDim, "[output-path] v- and eps-prediction need an output path at least as wide as the token");
+};
+template <int First, int Last, int Depth> struct DropoutBlocks {
+  static_assert(0 <= First && First <= Last && Last <= Depth, "[dropout-blocks] the range of blocks with dropout leaves the depth");
+};
+template <int Tokens, int GridSquared> struct SquareGrid {
+  static_assert(Tokens == GridSquared, "[square-grid] 2-D rotary embedding needs a square number of patch tokens");
+};
+template <bool Modulated, bool Given> struct ConditionGiven {
+  static_assert(Modulated == Given, "[condition-given] a Transformer takes a condition if, and only if, it has AdaLNZero");
+};
+template <bool HasContext, bool Given> struct ContextGiven {
+  static_assert(HasContext == Given, "[context-given] a Transformer takes context tokens if, and only if, it has Context or TimeToken");
+};
+template <class Option, bool Known> struct KnownOption {
+  static_assert(Known, "[unknown-option] this type is not an option here: see the list beside the template's declaration");
+};
+template <class Category, int Count> struct OptionOnce {
+  static_assert(Count <= 1, "[duplicate-option] the same option is given twice");
+};
+template <class Norm, bool Is> struct IsNorm {
+  static_assert(Is, "[norm-policy] this argument must be a norm, such as RMSNorm or LayerNorm");
+};
+template <class Act, bool Is> struct IsActivation {
+  static_assert(Is, "[activation-policy] this argument must be an activation policy, such as SwiGLU or GELU");
+};
+
+}  // namespace rule
+
+namespace option {
+struct waive;
+}
+
+/// An option that lets a design break one rule on purpose: `Waive<rule::output_path>`.
+template <class RuleTag> struct Waive {
+  using category = option::waive;
+};
+
+SFUMATO_END

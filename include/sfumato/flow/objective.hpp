@@ -1,0 +1,66 @@
+// What a flow model is trained on: prediction space, loss space and time law are types, so that soundness can be asked
+// of a model and its objective together.
+#pragma once
+
+#include <sfumato/base/rules.hpp>
+#include <sfumato/flow/space.hpp>
+#include <sfumato/flow/time_law.hpp>
+#include <sfumato/ops/elementwise.hpp>
+#include <sfumato/ops/embedding.hpp>
+
+SFUMATO_BEGIN
+
+/// The network predicts in `PredSpace`; the squared error is taken in `LossSpace` (JiT, table 1: all nine pairs).
+template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNormal<>> struct FlowObjective {
+  static constexpr Space prediction = PredSpace, loss_space = LossSpace;
+
+  double noise_scale = 1;                    ///< standard deviation of the noise; JiT: image size / 256
+  double t_epsilon = default_t_epsilon;      ///< clamp of the divisors 1 - t and t
+  double label_dropout = 0.1;                ///< probability that a label becomes the null class
+
+  /// Whether the model's narrowest place on the way out can carry what this objective asks for.
+  template <class Model> static constexpr bool fits = PredSpace == Space::x || Model::path_width >= Model::token_dim;
+
+  /// Compile-time soundness of `Model` under this objective; a model may waive the rule by name.
+  template <class Model> static constexpr void require_sound() {
+    if constexpr (PredSpace != Space::x && !Model::template waives<rule::output_path>)
+      require<rule::OutputPath<Model::path_width, Model::token_dim>>();
+  }
+
+  /// The loss of one batch, a scalar value of `ctx`, ready for `ctx.backward`.
+  ///
+  /// `model` is called as model(ctx, z, times, labels). x: clean data (any, ...), scaled to [-1, 1]; labels: one per sample,
+  /// in [0, Model::classes). Times, noise and label dropout depend on ctx.random and the sample's number alone.
+  template <class Ctx, class Model, AnyValue X>
+  auto loss(Ctx& ctx, const Model& model, const X& x, std::span<const int> labels) const {
+    require_sound<Model>();
+    using S = typename X::shape;
+    ops::check_labels(labels, Model::classes);
+    check(Index(labels.size()) == x.batch, "batch", "there are ", labels.size(), " labels for a batch of ", x.batch);
+    const auto n = labels.size();
+    auto times = ctx.workspace().template host<double>(n);
+    auto rest = ctx.workspace().template host<double>(n);
+    auto weight = ctx.workspace().template host<double>(n);
+    auto kept_labels = ctx.workspace().template host<int>(n);
+    const auto stream = [&](Stream s) { return Random{ctx.random.seed, s, ctx.random.step}; };
+    for (std::size_t b = 0; b < n; ++b) {
+      const auto sample = static_cast<std::uint64_t>(ctx.random.first_sample) + b;
+      times[b] = Times::sample(stream(Stream::time), sample);
+      rest[b] = 1 - times[b];
+      weight[b] = loss_weight(PredSpace, LossSpace, times[b], t_epsilon);
+      kept_labels[b] = stream(Stream::label_dropout).uniform(sample) < label_dropout ? Model::classes : labels[b];
+    }
+    const std::span<const double> t{times.data(), n}, one_minus_t{rest.data(), n}, w{weight.data(), n};
+    const auto e = ops::normal<S>(ctx, x.batch, stream(Stream::noise), ctx.random.first_sample, noise_scale);
+    const auto z = ops::combine_samples(ctx, t, x, one_minus_t, e);
+    const auto output = model(ctx, z, t, std::span<const int>{kept_labels.data(), n});
+    const auto target = [&] {
+      if constexpr (PredSpace == Space::x) return x;
+      else if constexpr (PredSpace == Space::eps) return e;
+      else return ops::subtract(ctx, x, e);
+    }();
+    return ops::weighted_mse(ctx, output, target, w);
+  }
+};
+
+SFUMATO_END

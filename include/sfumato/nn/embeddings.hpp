@@ -1,0 +1,98 @@
+// Positions, times, labels and patches.
+#pragma once
+
+#include <sfumato/nn/layers.hpp>
+
+#include <cmath>
+
+SFUMATO_BEGIN
+
+namespace layer {
+
+/// 2-D rotary table: `Prefix` unrotated tokens, then Grid x Grid tokens row by row. A head's first half turns with the row,
+/// its second with the column; pair k of a half of q dims turns by position * 10000^(-2k/q) (JiT; EVA-02's "lang" frequencies).
+template <int Grid, int HeadDim, int Prefix = 0> struct RotaryTable {
+  static constexpr int rows = Prefix + Grid * Grid, width = HeadDim;
+  static constexpr Index size = Index{rows} * width;
+
+  static void fill(double* table) {
+    constexpr int half = HeadDim / 2;
+    for (int token = 0; token < rows; ++token)
+      for (int pair = 0; pair < HeadDim / 2; ++pair) {
+        const int patch = token - Prefix, in_half = pair % (half / 2);
+        const int position = patch < 0 ? 0 : pair < half / 2 ? patch / Grid : patch % Grid;
+        const double angle = position * std::pow(10000.0, -2.0 * in_half / half);
+        *table++ = std::cos(angle);
+        *table++ = std::sin(angle);
+      }
+  }
+};
+
+/// 2-D sine-cosine table (MAE): the first half of the channels encodes the column, the second the row; each half is
+/// [sin | cos] of position * 10000^(-k / (Width/4)).
+template <int Grid, int Width> struct SinCosTable {
+  static constexpr int rows = Grid * Grid, width = Width;
+  static constexpr Index size = Index{rows} * Width;
+
+  static void fill(double* table) {
+    constexpr int quarter = Width / 4;
+    for (int token = 0; token < rows; ++token)
+      for (int i = 0; i < Width; ++i) {
+        const int position = i < Width / 2 ? token % Grid : token / Grid;
+        const double angle = position * std::pow(10000.0, -double(i % quarter) / quarter);
+        *table++ = (i / quarter) % 2 == 0 ? std::sin(angle) : std::cos(angle);
+      }
+  }
+};
+
+/// Time t (taken as it is, in [0, 1] for JiT) to a condition: sinusoidal, then linear, SiLU, linear.
+template <int Width, int Frequencies = 256> struct TimeEmbedding {
+  Linear<Frequencies, Width, true, init::Normal02> first;
+  Linear<Width, Width, true, init::Normal02> second;
+
+  static constexpr void parameters(auto& self, auto&& visit) {
+    visit("mlp.0", self.first);
+    visit("mlp.2", self.second);
+  }
+  /// times: one per sample; y: (any, Width).
+  template <class Ctx> constexpr auto operator()(Ctx& ctx, std::span<const double> times) const {
+    return second(ctx, first(ctx, ops::sinusoidal<Frequencies>(ctx, times), Activation::silu));
+  }
+};
+
+/// A vector by class; label `Classes` is the null class of classifier-free guidance.
+template <int Classes, int Width> struct LabelEmbedding {
+  Param<Shape<Classes + 1, Width>, init::Normal02> table;
+
+  static constexpr void parameters(auto& self, auto&& visit) { visit("embedding_table.weight", self.table); }
+  template <class Ctx> constexpr auto operator()(Ctx& ctx, std::span<const int> labels) const { return ops::embedding(ctx, table, labels); }
+};
+
+/// Patch embedding as a convolution with stride `Patch`: one, or two through a bottleneck.
+template <int Channels, int Patch, int Width, int Through> struct PatchEmbedding {
+  static constexpr int token_dim = Channels * Patch * Patch;
+  Linear<token_dim, Through, false, init::XavierUniform, Shape<Through, Channels, Patch, Patch>> proj1;
+  Linear<Through, Width, true, init::XavierUniform, Shape<Width, Through, 1, 1>> proj2;
+
+  static constexpr void parameters(auto& self, auto&& visit) {
+    visit("proj1", self.proj1);
+    visit("proj2", self.proj2);
+  }
+  /// images: (any, Channels, size, size); y: (any, patches, Width).
+  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const {
+    return proj2(ctx, proj1(ctx, ops::patchify<Patch, ops::PatchOrder::channel_row_column>(ctx, images)));
+  }
+};
+template <int Channels, int Patch, int Width> struct PatchEmbedding<Channels, Patch, Width, 0> {
+  static constexpr int token_dim = Channels * Patch * Patch;
+  Linear<token_dim, Width, true, init::XavierUniform, Shape<Width, Channels, Patch, Patch>> proj;
+
+  static constexpr void parameters(auto& self, auto&& visit) { visit("proj", self.proj); }
+  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const {
+    return proj(ctx, ops::patchify<Patch, ops::PatchOrder::channel_row_column>(ctx, images));
+  }
+};
+
+}  // namespace layer
+
+SFUMATO_END

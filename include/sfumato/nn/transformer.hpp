@@ -1,0 +1,146 @@
+// The plain Transformer that every model of the library is built on.
+#pragma once
+
+#include <sfumato/autodiff/gradient.hpp>
+#include <sfumato/nn/embeddings.hpp>
+#include <sfumato/ops/attention.hpp>
+
+#include <array>
+
+SFUMATO_BEGIN
+
+/// Multi-head self-attention: qkv projection, optional QK-norm and rotary embedding, output projection.
+template <int Width, int NumHeads, bool WithQKNorm, bool WithRotary, bool WithBias> struct SelfAttention
+    : private rule::HeadsDivideWidth<Width, NumHeads> {
+  static constexpr int head_dim = Width / NumHeads;
+  using QkWeight = std::conditional_t<WithQKNorm, Param<Shape<head_dim>, init::One>, None>;
+  QkWeight q_norm, k_norm;
+  layer::Linear<Width, 3 * Width, WithBias> qkv;
+  layer::Linear<Width, Width, WithBias> proj;
+
+  static constexpr void parameters(auto& self, auto&& visit) {
+    visit("q_norm.weight", self.q_norm);
+    visit("k_norm.weight", self.k_norm);
+    visit("qkv", self.qkv);
+    visit("proj", self.proj);
+  }
+
+  /// x: (any, Prefix + grid^2, Width); the first `Prefix` tokens are not rotated.
+  template <int Prefix, class Ctx, AnyValue X>
+  constexpr auto operator()(Ctx& ctx, const X& x, std::integral_constant<int, Prefix>) const {
+    constexpr int patches = extent<typename X::shape, axis::tokens> - Prefix;
+    constexpr int grid = [] { int g = 1; while (g * g < patches) ++g; return g; }();
+    if constexpr (WithRotary) {
+      require<rule::RotaryHeadDim<head_dim>, rule::SquareGrid<patches, grid * grid>>();
+      return proj(ctx, ops::self_attention<NumHeads, layer::RotaryTable<grid, head_dim, Prefix>>(ctx, qkv(ctx, x), q_norm, k_norm, 1e-6));
+    } else {
+      return proj(ctx, ops::self_attention<NumHeads>(ctx, qkv(ctx, x), q_norm, k_norm, 1e-6));
+    }
+  }
+};
+
+/// One pre-norm block. With adaLN-Zero: x += gate1 attn(modulate(norm1 x)); x += gate2 mlp(modulate(norm2 x)), the six
+/// vectors in the order shift1, scale1, gate1, shift2, scale2, gate2 (JiT, DiT).
+template <int Width, int Hidden, class Norm, class Act, class Attention, bool Modulated, bool WithBias> struct Block {
+  typename Norm::template Layer<Width> norm1;
+  Attention attn;
+  typename Norm::template Layer<Width> norm2;
+  typename Act::template Mlp<Width, Hidden, WithBias> mlp;
+  std::conditional_t<Modulated, layer::Modulation<Width, 6>, None> modulation;
+
+  static constexpr void parameters(auto& self, auto&& visit) {
+    visit("norm1", self.norm1);
+    visit("attn", self.attn);
+    visit("norm2", self.norm2);
+    visit("mlp", self.mlp);
+    visit("adaLN_modulation", self.modulation);
+  }
+
+  /// x: (any, tokens, Width); condition: silu of the condition, (any, Width), or None. `site` numbers the dropout places.
+  template <class Ctx, AnyValue X, class C, class Prefix>
+  constexpr X operator()(Ctx& ctx, const X& x, const C& condition, Prefix prefix, double dropout, std::uint64_t site) const {
+    const auto drop = [&](const auto& h) { return ops::dropout(ctx, h, dropout, 2 * site); };
+    if constexpr (Modulated) {
+      const auto m = modulation(ctx, condition);
+      const auto mid = ops::gated_residual<2>(ctx, x, drop(attn(ctx, norm1.template modulated<0, 1>(ctx, x, m), prefix)), m);
+      return ops::gated_residual<5>(ctx, mid, mlp(ctx, norm2.template modulated<3, 4>(ctx, mid, m), dropout, 2 * site + 1), m);
+    } else {
+      const auto mid = ops::add(ctx, x, drop(attn(ctx, norm1(ctx, x), prefix)));
+      return ops::add(ctx, mid, mlp(ctx, norm2(ctx, mid), dropout, 2 * site + 1));
+    }
+  }
+};
+
+/// `Depth` blocks of width `Width`, with `Norm` (RMSNorm, LayerNorm) and `Act` (SwiGLU, GELU).
+///
+/// Options, in any order: Heads<N>, QKNorm, Rotary, AdaLNZero, Context<Tokens, Start>, TimeToken, Dropout<Rate, First, Last>,
+/// MlpRatio<Num, Den>, Bias<bool>, Recompute.
+template <int Width, int Depth, class Norm, class Act, class... Options> struct Transformer
+    : private rule::IsNorm<Norm, NormPolicy<Norm>>, private rule::IsActivation<Act, ActPolicy<Act>> {
+  static_assert(option::Among<option::heads, option::qk_norm, option::rotary, option::modulation, option::context, option::time_token,
+                              option::dropout, option::mlp_ratio, option::bias, option::recompute>::template check<Options...>());
+
+  using norm = Norm;
+  static constexpr int width = Width, depth = Depth;
+  static constexpr int heads = option::find<option::heads, Heads<(Width >= 64 ? Width / 64 : 1)>, Options...>::value;
+  static constexpr bool modulated = option::find<option::modulation, option::Off, Options...>::value;
+  static constexpr bool rotary = option::find<option::rotary, option::Off, Options...>::value;
+  using ContextOption = option::find<option::context, option::Off, Options...>;
+  static constexpr int class_tokens = ContextOption::tokens;
+  static constexpr bool time_token = option::find<option::time_token, option::Off, Options...>::tokens > 0;
+  /// Tokens that join at block `context_start`: the time token, then the class tokens.
+  static constexpr int context_tokens = class_tokens + (time_token ? 1 : 0);
+  static constexpr int context_start = ContextOption::start;
+  using Drop = option::find<option::dropout, option::Off, Options...>;
+  using Ratio = option::find<option::mlp_ratio, typename Act::default_ratio, Options...>;
+  static constexpr int hidden = Width * Ratio::num / Ratio::den;
+  static constexpr bool biased = option::find<option::bias, Bias<true>, Options...>::value;
+  static constexpr bool recomputes = option::find<option::recompute, option::Off, Options...>::value;
+
+  using Attention = SelfAttention<Width, heads, option::find<option::qk_norm, option::Off, Options...>::value, rotary, biased>;
+  using BlockType = Block<Width, hidden, Norm, Act, Attention, modulated, biased>;
+  std::array<BlockType, std::size_t(Depth)> blocks;
+
+  static constexpr void parameters(auto& self, auto&& visit) { visit("blocks", self.blocks); }
+
+  /// x: (any, tokens, Width). condition: (any, Width) or None. context: (any, context_tokens, Width) or None; it enters at
+  /// block context_start and is dropped at the end. Returns (any, tokens, Width).
+  template <class Ctx, AnyValue X, class C = None, class Extra = None>
+  constexpr X operator()(Ctx& ctx, const X& x, const C& condition = {}, const Extra& context = {}) const {
+    require<rule::ContextStart<context_start, Depth>, rule::DropoutBlocks<Drop::first, Drop::last, Depth>>();
+    require<rule::ConditionGiven<modulated, !is_none<C>>, rule::ContextGiven<(context_tokens > 0), !is_none<Extra>>>();
+    const auto activated = [&] {  // silu is the same for every block
+      if constexpr (modulated) return ops::silu(ctx, condition);
+      else return None{};
+    }();
+    if constexpr (context_tokens == 0) {
+      return run<0, 0, Depth>(ctx, x, activated);
+    } else {
+      constexpr int tokens = extent<typename X::shape, axis::tokens>;
+      const auto joined = ops::concat<axis::tokens>(ctx, context, run<0, 0, context_start>(ctx, x, activated));
+      const auto out = run<context_tokens, context_start, Depth>(ctx, joined, activated);
+      return ops::slice<axis::tokens, context_tokens, context_tokens + tokens>(ctx, out);
+    }
+  }
+
+ private:
+  template <int Prefix, int First, int Last, class Ctx, AnyValue X, class C>
+  constexpr X run(Ctx& ctx, X x, const C& condition) const {
+    const std::integral_constant<int, Prefix> prefix;
+    for (int i = First; i < Last; ++i) {
+      const auto& block = blocks[std::size_t(i)];
+      const double rate = i >= Drop::first && i < Drop::last ? Drop::rate : 0;
+      const auto site = static_cast<std::uint64_t>(i);
+      if constexpr (!recomputes) {
+        x = block(ctx, x, condition, prefix, rate, site);
+      } else if constexpr (is_none<C>) {
+        x = ops::recompute(ctx, [&block, prefix, rate, site](Ctx& c, const X& h) { return block(c, h, None{}, prefix, rate, site); }, x);
+      } else {
+        x = ops::recompute(ctx, [&block, prefix, rate, site](Ctx& c, const X& h, const C& a) { return block(c, h, a, prefix, rate, site); }, x, condition);
+      }
+    }
+    return x;
+  }
+};
+
+SFUMATO_END

@@ -1,0 +1,135 @@
+// Multi-head attention without the score matrix, on a packed projection or on separate q, k, v.
+#pragma once
+
+#include <sfumato/backend/kernels.hpp>
+#include <sfumato/ops/operands.hpp>
+
+SFUMATO_BEGIN
+namespace ops {
+namespace name {
+struct attention;
+}  // namespace name
+
+namespace detail {
+constexpr double inverse_sqrt(int n) {
+  double x = n > 1 ? n / 2.0 : 1.0;  // Newton: std::sqrt is not constexpr
+  for (int i = 0; i < 64; ++i) x = 0.5 * (x + n / x);
+  return 1 / x;
+}
+}  // namespace detail
+
+/// Self-attention on qkv = [q | k | v], each head-major, with optional RMS norm over the head width on q and k (weights of
+/// length head width, shared by the heads) and then rotary embedding. qkv: (any, tokens, 3 width); y: (any, tokens, width).
+/// `Table` is None or a type with rows = tokens, width = head width: cos and sin at the even and odd places of each pair.
+template <int Heads, class Table = None, class Ctx, AnyValue Qkv, class QW, class KW>
+constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const KW& k_norm, double epsilon) {
+  using S = typename Qkv::shape;
+  require_operands<name::attention, Ctx, Qkv>();
+  require<rule::AxisInRank<name::attention, 2, S::rank>>();
+  constexpr int tokens = extent<S, 1>, width = extent<S, 2> / 3, head_dim = width / Heads;
+  require<rule::InnerExtent<name::attention, extent<S, 2>, 3 * width>, rule::HeadsDivideWidth<width, Heads>>();
+  constexpr bool rotary = !is_none<Table>, prepares = rotary || !is_none<QW>;
+  if constexpr (rotary) {
+    require<rule::RotaryHeadDim<head_dim>>();
+    require<rule::SameShape<name::attention, Shape<Table::rows, Table::width>, Shape<tokens, head_dim>>>();
+  }
+  if constexpr (!is_none<QW>) require<rule::SameShape<name::attention, typename QW::shape, Shape<head_dim>>>();
+
+  auto y = ctx.template make<replace_extent<S, 2, width>>(qkv.batch);
+  const Index rows = qkv.batch * tokens;
+  if constexpr (Ctx::counting) {
+    ctx.macs(2 * rows * tokens * width);
+    ctx.save(qkv);
+    ctx.save(y);
+    if constexpr (prepares) ctx.save_elements(rows * 2 * width);
+    if constexpr (!is_none<QW>) ctx.save_elements(rows * 2 * Heads);
+    ctx.save_elements(rows * Heads);
+  } else {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    using Bytes = Buffer<typename Ctx::backend>;
+    const QkShape qk_shape{rows, tokens, Heads, head_dim, epsilon};
+    constexpr Index qk_row = prepares ? 2 * width : 3 * width;
+    const AttentionShape shape{qkv.batch, Heads, tokens, tokens, head_dim, qk_row * tokens, qk_row, qk_row * tokens, qk_row,
+                               Index{3} * width * tokens, 3 * width, Index{width} * tokens, width, detail::inverse_sqrt(head_dim)};
+    const auto table = [](Ctx& c) -> const E* {
+      if constexpr (rotary) return c.data(c.template constant<Table>());
+      else return nullptr;
+    };
+    Bytes qk, rstd, lse;
+    if constexpr (prepares) {
+      qk = ctx.scratch(rows * 2 * width);
+      if constexpr (Ctx::recording && !is_none<QW>) rstd = ctx.scratch(rows * 2 * Heads);
+      K::qk_norm_rotary(ctx.device(), qk_shape, ctx.data(qkv), ctx.weight(q_norm), ctx.weight(k_norm), table(ctx),
+                        static_cast<E*>(qk.data()), static_cast<E*>(rstd.data()));
+    }
+    if constexpr (Ctx::recording) lse = ctx.scratch(rows * Heads);
+    const E* q = prepares ? static_cast<const E*>(qk.data()) : ctx.data(qkv);
+    K::attention(ctx.device(), shape, q, q + width, ctx.data(qkv) + 2 * width, ctx.mutable_data(y), static_cast<E*>(lse.data()));
+    if constexpr (Ctx::recording) {
+      const auto out = y;
+      ctx.record(y, ctx.flows(qkv) || ctx.flows(q_norm) || ctx.flows(k_norm), [=](Ctx& c, const E* d_y) {
+        const E* q_data = prepares ? static_cast<const E*>(qk.data()) : c.data(qkv);
+        const auto [d_qkv, accumulate] = c.gradient(qkv);
+        if (!prepares)
+          return K::attention_backward(c.device(), shape, d_y, q_data, q_data + width, c.data(qkv) + 2 * width, c.data(out),
+                                       static_cast<const E*>(lse.data()), d_qkv, d_qkv + width, d_qkv + 2 * width, accumulate);
+        // q and k were prepared: their gradients pass through the rotation and the norm. A second gradient is added whole.
+        Bytes d_qk = c.scratch(rows * 2 * width), apart;
+        if (accumulate) apart = c.scratch(rows * 3 * width);
+        E* into = accumulate ? static_cast<E*>(apart.data()) : d_qkv;
+        E* d_q = static_cast<E*>(d_qk.data());
+        K::attention_backward(c.device(), shape, d_y, q_data, q_data + width, c.data(qkv) + 2 * width, c.data(out),
+                              static_cast<const E*>(lse.data()), d_q, d_q + width, into + 2 * width, false);
+        K::qk_norm_rotary_backward(c.device(), qk_shape, static_cast<const E*>(d_q), c.data(qkv), c.weight(q_norm), c.weight(k_norm), table(c),
+                                   static_cast<const E*>(rstd.data()), into, false, c.parameter_gradient(q_norm), c.parameter_gradient(k_norm));
+        if (accumulate) c.add_gradient(static_cast<const E*>(into), qkv.handle.slot);
+      });
+    }
+  }
+  return y;
+}
+
+/// softmax(q k^T / sqrt(head width)) v on separate values. q: (any, queries, width), k and v: (any, keys, width).
+template <int Heads, class Ctx, AnyValue Q, AnyValue KV, AnyValue V>
+constexpr auto attention(Ctx& ctx, const Q& q, const KV& k, const V& v) {
+  using S = typename Q::shape;
+  require_operands<name::attention, Ctx, Q, KV, V>();
+  require<rule::SameShape<name::attention, typename KV::shape, typename V::shape>>();
+  constexpr int queries = extent<S, 1>, width = extent<S, 2>, keys = extent<typename KV::shape, 1>;
+  require<rule::InnerExtent<name::attention, width, extent<typename KV::shape, 2>>, rule::HeadsDivideWidth<width, Heads>>();
+  auto y = ctx.template make<S>(q.batch);
+  if constexpr (Ctx::counting) {
+    ctx.macs(2 * q.size() * keys);
+    ctx.save(q);
+    ctx.save(k);
+    ctx.save(v);
+    ctx.save(y);
+    ctx.save_elements(q.batch * queries * Heads);
+  } else {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    constexpr Index row = width;
+    const AttentionShape shape{q.batch, Heads, queries, keys, width / Heads, row * queries, row, row * keys, row,
+                               row * keys, row, row * queries, row, detail::inverse_sqrt(width / Heads)};
+    Buffer<typename Ctx::backend> lse;
+    if constexpr (Ctx::recording) lse = ctx.scratch(q.batch * queries * Heads);
+    K::attention(ctx.device(), shape, ctx.data(q), ctx.data(k), ctx.data(v), ctx.mutable_data(y), static_cast<E*>(lse.data()));
+    if constexpr (Ctx::recording) {
+      const auto out = y;
+      ctx.record(y, ctx.flows(q) || ctx.flows(k) || ctx.flows(v), [=](Ctx& c, const E* d_y) {
+        auto d_q = c.scratch(q.size()), d_k = c.scratch(k.size()), d_v = c.scratch(v.size());
+        const auto at = [](auto& buffer) { return static_cast<E*>(buffer.data()); };
+        K::attention_backward(c.device(), shape, d_y, c.data(q), c.data(k), c.data(v), c.data(out), static_cast<const E*>(lse.data()),
+                              at(d_q), at(d_k), at(d_v), false);
+        c.add_gradient(at(d_q), q.handle.slot);
+        c.add_gradient(at(d_k), k.handle.slot);
+        c.add_gradient(at(d_v), v.handle.slot);
+      });
+    }
+  }
+  return y;
+}
+
+}  // namespace ops
+SFUMATO_END

@@ -1,0 +1,128 @@
+// Sums, products and per-sample linear combinations.
+#pragma once
+
+#include <sfumato/backend/kernels.hpp>
+#include <sfumato/base/error.hpp>
+#include <sfumato/ops/operands.hpp>
+
+#include <span>
+
+SFUMATO_BEGIN
+namespace ops {
+namespace name {
+struct add;
+struct multiply;
+struct combine;
+struct reshape;
+}  // namespace name
+
+namespace detail {
+template <class Op, class X, class Y> void require_same_batch(const X& x, const Y& y) {
+  check(x.batch == y.batch, "batch", "operands have batches of ", x.batch, " and ", y.batch);
+}
+}  // namespace detail
+
+/// alpha x + beta y with constant coefficients.
+template <class Ctx, AnyValue X, AnyValue Y>
+constexpr auto combine(Ctx& ctx, double alpha, const X& x, double beta, const Y& y) {
+  require_operands<name::combine, Ctx, X, Y>();
+  require<rule::SameShape<name::combine, typename X::shape, typename Y::shape>>();
+  auto z = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    detail::require_same_batch<name::combine>(x, y);
+    K::linear_combination(ctx.device(), Index{1}, x.size(), &alpha, ctx.data(x), &beta, ctx.data(y), ctx.mutable_data(z), false);
+    if constexpr (Ctx::recording)
+      ctx.record(z, ctx.flows(x) || ctx.flows(y), [a = alpha, b = beta, x_slot = x.handle.slot, y_slot = y.handle.slot](Ctx& c, auto& slot) {
+        using E = typename Ctx::element;
+        const E* d_z = static_cast<const E*>(slot.gradient().data());
+        const auto send = [&](double factor, const auto& to) {
+          if (auto [d, accumulate] = c.gradient(to); d)
+            K::linear_combination(c.device(), Index{1}, to.size(), &factor, d_z, nullptr, static_cast<const E*>(nullptr), d, accumulate);
+        };
+        send(b, y_slot);
+        if (a == 1) c.move_gradient(slot, x_slot);
+        else send(a, x_slot);
+      });
+  }
+  return z;
+}
+
+template <class Ctx, AnyValue X, AnyValue Y> constexpr auto add(Ctx& ctx, const X& x, const Y& y) { return combine(ctx, 1, x, 1, y); }
+template <class Ctx, AnyValue X, AnyValue Y> constexpr auto subtract(Ctx& ctx, const X& x, const Y& y) { return combine(ctx, 1, x, -1, y); }
+
+/// alpha[b] x[b] + beta[b] y[b], coefficients by sample; no gradient flows to them. `y` may be None, `beta` empty then.
+template <class Ctx, AnyValue X, class Y>
+auto combine_samples(Ctx& ctx, std::span<const double> alpha, const X& x, std::span<const double> beta, const Y& y) {
+  using K = kernels<Ctx>;
+  using E = typename Ctx::element;
+  constexpr bool two = !is_none<Y>;
+  require_operands<name::combine, Ctx, X>();
+  check(Index(alpha.size()) == x.batch, "batch", "combine_samples has ", alpha.size(), " coefficients for a batch of ", x.batch);
+  const E* y_data = nullptr;
+  if constexpr (two) {
+    require_operands<name::combine, Ctx, Y>();
+    require<rule::SameShape<name::combine, typename X::shape, typename Y::shape>>();
+    detail::require_same_batch<name::combine>(x, y);
+    check(beta.size() == alpha.size(), "batch", "combine_samples has ", beta.size(), " second coefficients for a batch of ", x.batch);
+    y_data = ctx.data(y);
+  }
+  auto z = ctx.template make<typename X::shape>(x.batch);
+  K::linear_combination(ctx.device(), x.batch, X::shape::row, alpha.data(), ctx.data(x), two ? beta.data() : nullptr, y_data, ctx.mutable_data(z), false);
+  if constexpr (Ctx::recording) {
+    bool needed = ctx.flows(x);
+    if constexpr (two) needed = needed || ctx.flows(y);
+    auto a = ctx.workspace().host_copy(alpha);
+    auto b = ctx.workspace().host_copy(beta);
+    ctx.record(z, needed, [a, b, x, y](Ctx& c, const E* d_z) {
+      const auto send = [&](const HostArray<double>& factor, const auto& to) {
+        if (auto [d, accumulate] = c.gradient(to); d)
+          K::linear_combination(c.device(), x.batch, X::shape::row, factor.data(), d_z, nullptr, static_cast<const E*>(nullptr), d, accumulate);
+      };
+      send(a, x);
+      if constexpr (two) send(b, y);
+    });
+  }
+  return z;
+}
+
+/// x * y, elementwise.
+template <class Ctx, AnyValue X, AnyValue Y> constexpr auto multiply(Ctx& ctx, const X& x, const Y& y) {
+  require_operands<name::multiply, Ctx, X, Y>();
+  require<rule::SameShape<name::multiply, typename X::shape, typename Y::shape>>();
+  auto z = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (Ctx::counting) {
+    ctx.save(x);
+    ctx.save(y);
+  } else {
+    using K = kernels<Ctx>;
+    detail::require_same_batch<name::multiply>(x, y);
+    K::multiply(ctx.device(), x.size(), ctx.data(x), ctx.data(y), ctx.mutable_data(z), false);
+    if constexpr (Ctx::recording)
+      ctx.record(z, ctx.flows(x) || ctx.flows(y), [x, y](Ctx& c, const auto* d_z) {
+        if (auto [d_x, accumulate] = c.gradient(x); d_x) K::multiply(c.device(), x.size(), d_z, c.data(y), d_x, accumulate);
+        if (auto [d_y, accumulate] = c.gradient(y); d_y) K::multiply(c.device(), x.size(), d_z, c.data(x), d_y, accumulate);
+      });
+  }
+  return z;
+}
+
+/// The same elements under another shape: (any, ...) to (any, ...) of equal size per sample, or batched to batched with
+/// another number of elements per sample, when the total divides evenly. No copy.
+template <IsShape To, class Ctx, AnyValue X> constexpr auto reshape(Ctx& ctx, const X& x) {
+  require_operands<name::reshape, Ctx, X>();
+  if constexpr (!To::batched || !X::shape::batched) require<rule::SameSize<name::reshape, X::shape::row, To::row>>();
+  const Index batch = To::batched ? x.size() / To::row : 1;
+  check(batch * To::row == x.size(), "reshape", x.size(), " elements do not fill samples of ", To::row);
+  if constexpr (Ctx::counting) {
+    return Value<Ctx, To>{batch, x.handle};
+  } else {
+    auto y = ctx.template reinterpret<To>(x, batch);
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x), [slot = x.handle.slot](Ctx& c, auto& from) { c.move_gradient(from, slot); });
+    return y;
+  }
+}
+
+}  // namespace ops
+SFUMATO_END

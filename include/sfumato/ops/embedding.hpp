@@ -1,0 +1,110 @@
+// Where numbers that are not tensors enter a model: labels, times, images, dropout's coin.
+#pragma once
+
+#include <sfumato/ops/loss.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+SFUMATO_BEGIN
+namespace ops {
+namespace name {
+struct embedding;
+struct dropout;
+}  // namespace name
+
+/// A value filled on the host: `fill(E* elements)` writes batch * S::row of them.
+template <IsShape S, class Ctx, class Fill> auto input_from(Ctx& ctx, Index batch, Fill&& fill) {
+  using E = typename Ctx::element;
+  check(batch > 0, "batch", "a batch must hold at least one sample, found ", batch);
+  auto x = ctx.template make<S>(batch);
+  auto host = ctx.workspace().template host<E>(static_cast<std::size_t>(x.size()));
+  fill(host.data());
+  kernels<Ctx>::upload(ctx.device(), ctx.mutable_data(x), static_cast<const E*>(host.data()), x.size());
+  return x;
+}
+
+/// A copy of host elements as a value; (any, ...) shapes take as many samples as there are elements for.
+template <IsShape S, class Ctx, class E> auto input(Ctx& ctx, std::span<const E> elements) {
+  const Index batch = Index(elements.size()) / S::row;
+  check(batch * S::row == Index(elements.size()) && (S::batched || batch == 1), "shape", elements.size(), " elements do not fill samples of ", S::row);
+  return input_from<S>(ctx, batch, [&](auto* out) {
+    std::transform(elements.begin(), elements.end(), out, [](E e) { return static_cast<std::remove_reference_t<decltype(*out)>>(e); });
+  });
+}
+
+/// Copies a value's elements to the host.
+template <class Ctx, AnyValue X, class E> void output(Ctx& ctx, const X& x, std::span<E> out) {
+  check(Index(out.size()) == x.size(), "shape", "a value of ", x.size(), " elements cannot be copied to ", out.size());
+  kernels<Ctx>::download(ctx.device(), out.data(), ctx.data(x), x.size());
+}
+
+/// Standard normal times `scale`: sample b takes the numbers of the stream from (first + b) * S::row on.
+template <IsShape S, class Ctx> auto normal(Ctx& ctx, Index batch, const Random& random, Index first = 0, double scale = 1) {
+  check(batch > 0, "batch", "a batch must hold at least one sample, found ", batch);
+  auto x = ctx.template make<S>(batch);
+  kernels<Ctx>::normal(ctx.device(), random, first * S::row, x.size(), scale, ctx.mutable_data(x));
+  return x;
+}
+
+/// Rows of a table (classes, width) by label; y: (any, width). Throws Error("label-range").
+template <class Ctx, IsParam P> constexpr auto embedding(Ctx& ctx, const P& table, std::span<const int> labels) {
+  using S = typename P::shape;
+  constexpr int classes = extent<S, 0>, width = extent<S, 1>;
+  const Index n = Index(labels.size());
+  auto y = ctx.template make<Shape<any, width>>(n);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    check_labels(labels, classes);
+    K::embedding(ctx.device(), n, Index{width}, ctx.weight(table), labels.data(), ctx.mutable_data(y));
+    if constexpr (Ctx::recording) {
+      auto kept = ctx.workspace().host_copy(labels);
+      ctx.record(y, ctx.flows(table), [table, kept, n](Ctx& c, const auto* d_y) {
+        K::embedding_backward(c.device(), n, Index{width}, d_y, kept.data(), c.parameter_gradient(table));
+      });
+    }
+  }
+  return y;
+}
+
+/// [cos(t f_k) | sin(t f_k)], f_k = max_period^(-k / (Dim/2)): the timestep embedding of DiT. y: (any, Dim).
+template <int Dim, class Ctx> constexpr auto sinusoidal(Ctx& ctx, std::span<const double> times, double max_period = 10000) {
+  if constexpr (Ctx::counting) {
+    return ctx.template make<Shape<any, Dim>>(Index(times.size()));
+  } else {
+    return input_from<Shape<any, Dim>>(ctx, Index(times.size()), [&](auto* out) {
+      using E = std::remove_reference_t<decltype(*out)>;
+      constexpr int half = Dim / 2;
+      for (const double t : times)
+        for (int k = 0; k < Dim; ++k) {
+          const double angle = t * std::exp(-std::log(max_period) * (k % half) / half);
+          *out++ = static_cast<E>(k < half ? std::cos(angle) : std::sin(angle));
+        }
+    });
+  }
+}
+
+/// Inverted dropout in training; the identity in inference. `site` tells the places of a model apart. The mask depends on
+/// the step, the site and the sample's number only, so recomputation and any split of the batch draw the same one.
+template <class Ctx, AnyValue X> constexpr auto dropout(Ctx& ctx, const X& x, double rate, std::uint64_t site) {
+  require_operands<name::dropout, Ctx, X>();
+  if constexpr (!Ctx::recording) {
+    return x;
+  } else {
+    using K = kernels<Ctx>;
+    if (rate == 0) return x;
+    check(rate > 0 && rate < 1, "dropout-rate", "a dropout rate must be in [0, 1), found ", rate);
+    const Random random{ctx.random.seed + site * 0x9E3779B97F4A7C15u, Stream::dropout, ctx.random.step};
+    const Index first = ctx.random.first_sample * X::shape::row;
+    auto y = ctx.template make<typename X::shape>(x.batch);
+    K::dropout(ctx.device(), random, first, x.size(), rate, ctx.data(x), ctx.mutable_data(y), false);
+    ctx.record(y, ctx.flows(x), [=, slot = x.handle.slot, n = x.size()](Ctx& c, const auto* d_y) {
+      const auto [d_x, accumulate] = c.gradient(slot);
+      K::dropout(c.device(), random, first, n, rate, d_y, d_x, accumulate);
+    });
+    return y;
+  }
+}
+
+}  // namespace ops
+SFUMATO_END

@@ -1,0 +1,248 @@
+// Everything that only moves, repeats or sums elements: one strided copy forward, the same copy with its sides
+// exchanged backward.
+#pragma once
+
+#include <sfumato/backend/kernels.hpp>
+#include <sfumato/ops/operands.hpp>
+
+SFUMATO_BEGIN
+namespace ops {
+namespace name {
+struct slice;
+struct concat;
+struct permute;
+struct broadcast;
+struct reduce;
+struct patchify;
+struct add_parameter;
+}  // namespace name
+
+namespace detail {
+/// How the elements of x reach y: loops with the strides of both sides, and where each side starts.
+struct Move {
+  CopyShape loops;
+  Index x_start = 0, y_start = 0;
+  constexpr Move& loop(Index extent, Index x_stride, Index y_stride) {
+    loops.extent[loops.rank] = extent;
+    loops.src_stride[loops.rank] = x_stride;
+    loops.dst_stride[loops.rank++] = y_stride;
+    return *this;
+  }
+};
+
+constexpr CopyShape reversed(CopyShape s) {
+  for (int i = 0; i < s.rank; ++i) {
+    const Index t = s.src_stride[i];
+    s.src_stride[i] = s.dst_stride[i];
+    s.dst_stride[i] = t;
+  }
+  return s;
+}
+
+/// Which elements a move reaches: all of y exactly once, only some of x (a slice), or y is a sum.
+enum class Coverage { whole, part_of_x, sums_into_y, repeats_x };
+
+template <Coverage coverage, class Ctx, class X, class Y> void move(Ctx& ctx, const X& x, Y& y, const Move& m) {
+  using K = kernels<Ctx>;
+  using E = typename Ctx::element;
+  constexpr bool sums = coverage == Coverage::sums_into_y;
+  if (sums) K::fill(ctx.device(), y.size(), 0.0, ctx.mutable_data(y));
+  K::strided_copy(ctx.device(), m.loops, ctx.data(x) + m.x_start, ctx.mutable_data(y) + m.y_start, sums);
+  if constexpr (Ctx::recording)
+    ctx.record(y, ctx.flows(x), [slot = x.handle.slot, m](Ctx& c, const E* d_y) {
+      constexpr bool adds = coverage == Coverage::part_of_x || coverage == Coverage::repeats_x;
+      const auto [d_x, accumulate] = adds ? typename Ctx::Into{c.gradient_to_add(slot), true} : c.gradient(slot);
+      K::strided_copy(c.device(), reversed(m.loops), d_y + m.y_start, d_x + m.x_start, accumulate);
+    });
+}
+
+/// Elements before, on and after an axis of a value: (outer, extent, inner).
+template <IsShape S, int Axis> struct AxisSplit {
+  static constexpr Index inner() {
+    Index n = 1;
+    for (int i = Axis + 1; i < S::rank; ++i) n *= S::extents[std::size_t(i)];
+    return n;
+  }
+  static constexpr Index here = S::extents[Axis] == any ? 1 : S::extents[Axis];
+  static constexpr Index outer(Index size) { return size / (here * inner()); }
+};
+}  // namespace detail
+
+/// x[..., Begin:End, ...] along a static axis.
+template <int Axis, int Begin, int End, class Ctx, AnyValue X> constexpr auto slice(Ctx& ctx, const X& x) {
+  using S = typename X::shape;
+  require_operands<name::slice, Ctx, X>();
+  require<rule::AxisInRank<name::slice, Axis, S::rank>, rule::SliceRange<name::slice, Begin, End, extent<S, Axis>>>();
+  auto y = ctx.template make<replace_extent<S, Axis, End - Begin>>(x.batch);
+  if constexpr (!Ctx::counting) {
+    constexpr Index inner = detail::AxisSplit<S, Axis>::inner();
+    detail::Move m;
+    m.x_start = Begin * inner;
+    m.loop(detail::AxisSplit<S, Axis>::outer(x.size()), extent<S, Axis> * inner, (End - Begin) * inner).loop((End - Begin) * inner, 1, 1);
+    detail::move<detail::Coverage::part_of_x>(ctx, x, y, m);
+  }
+  return y;
+}
+
+/// x and y side by side along a static axis: `concat<axis::tokens>(ctx, context, patches)`.
+template <int Axis, class Ctx, AnyValue X, AnyValue Y> constexpr auto concat(Ctx& ctx, const X& x, const Y& y) {
+  using SX = typename X::shape;
+  using SY = typename Y::shape;
+  require_operands<name::concat, Ctx, X, Y>();
+  require<rule::AxisInRank<name::concat, Axis, SX::rank>>();
+  require<rule::SameShape<name::concat, replace_extent<SX, Axis, 1>, replace_extent<SY, Axis, 1>>>();
+  constexpr int nx = extent<SX, Axis>, ny = extent<SY, Axis>;
+  auto z = ctx.template make<replace_extent<SX, Axis, nx + ny>>(x.batch);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    constexpr Index inner = detail::AxisSplit<SX, Axis>::inner();
+    const Index outer = detail::AxisSplit<SX, Axis>::outer(x.size());
+    const auto part = [outer](Index n, Index start) {
+      detail::Move m;
+      m.y_start = start * inner;
+      return m.loop(outer, n * inner, (nx + ny) * inner).loop(n * inner, 1, 1);
+    };
+    const detail::Move from_x = part(nx, 0), from_y = part(ny, nx);
+    K::strided_copy(ctx.device(), from_x.loops, ctx.data(x), ctx.mutable_data(z), false);
+    K::strided_copy(ctx.device(), from_y.loops, ctx.data(y), ctx.mutable_data(z) + from_y.y_start, false);
+    if constexpr (Ctx::recording)
+      ctx.record(z, ctx.flows(x) || ctx.flows(y), [=, x_slot = x.handle.slot, y_slot = y.handle.slot](Ctx& c, const E* d_z) {
+        const auto send = [&](const detail::Move& m, const auto& slot) {
+          if (auto [d, accumulate] = c.gradient(slot); d)
+            K::strided_copy(c.device(), detail::reversed(m.loops), d_z + m.y_start, d, accumulate);
+        };
+        send(from_x, x_slot);
+        send(from_y, y_slot);
+      });
+  }
+  return z;
+}
+
+/// Axes in a new order: `permute<0, 2, 1>`. A run-time batch must stay in front.
+template <int... Order, class Ctx, AnyValue X> constexpr auto permute(Ctx& ctx, const X& x) {
+  using S = typename X::shape;
+  require_operands<name::permute, Ctx, X>();
+  require<rule::InnerExtent<name::permute, int(sizeof...(Order)), S::rank>>();
+  auto y = ctx.template make<permuted<S, Order...>>(x.batch);
+  if constexpr (!Ctx::counting) {
+    constexpr std::array<int, S::rank> order{Order...};
+    Index x_stride[S::rank], y_stride[S::rank], stride = 1;
+    for (int i = S::rank; i-- > 0; stride *= S::extents[std::size_t(i)]) x_stride[i] = stride;
+    stride = 1;
+    for (int i = S::rank; i-- > 0; stride *= S::extents[std::size_t(order[std::size_t(i)])]) y_stride[i] = stride;
+    detail::Move m;
+    for (int i = 0; i < S::rank; ++i) {
+      const int axis = order[std::size_t(i)];
+      const int n = S::extents[std::size_t(axis)];
+      m.loop(n == any ? x.batch : n, x_stride[axis], y_stride[i]);
+    }
+    detail::move<detail::Coverage::whole>(ctx, x, y, m);
+  }
+  return y;
+}
+
+/// Repeats every sample's elements `Times` along a new axis: (any, a, b) to (any, Times, a, b) for Axis 1.
+template <int Axis, int Times, class Ctx, AnyValue X> constexpr auto broadcast(Ctx& ctx, const X& x) {
+  using S = typename X::shape;
+  require_operands<name::broadcast, Ctx, X>();
+  require<rule::AxisInRank<name::broadcast, Axis, S::rank + 1>>();
+  using Y = decltype([]<std::size_t... I>(std::index_sequence<I...>) {
+    return Shape<(int(I) < Axis ? S::extents[I] : int(I) == Axis ? Times : S::extents[I - 1])...>{};
+  }(std::make_index_sequence<S::rank + 1>{}));
+  auto y = ctx.template make<Y>(x.batch);
+  if constexpr (!Ctx::counting) {
+    constexpr Index inner = detail::AxisSplit<Y, Axis>::inner();
+    detail::Move m;
+    m.loop(x.size() / inner, inner, Times * inner).loop(Times, 0, inner).loop(inner, 1, 1);
+    detail::move<detail::Coverage::repeats_x>(ctx, x, y, m);
+  }
+  return y;
+}
+
+/// Sum over a static axis, which disappears.
+template <int Axis, class Ctx, AnyValue X> constexpr auto sum(Ctx& ctx, const X& x) {
+  using S = typename X::shape;
+  require_operands<name::reduce, Ctx, X>();
+  require<rule::AxisInRank<name::reduce, Axis, S::rank>, rule::SliceRange<name::reduce, 0, extent<S, Axis>, extent<S, Axis>>>();
+  auto y = ctx.template make<erase_extent<S, Axis>>(x.batch);
+  if constexpr (!Ctx::counting) {
+    constexpr Index inner = detail::AxisSplit<S, Axis>::inner();
+    detail::Move m;
+    m.loop(detail::AxisSplit<S, Axis>::outer(x.size()), extent<S, Axis> * inner, inner).loop(extent<S, Axis>, inner, 0).loop(inner, 1, 1);
+    detail::move<detail::Coverage::sums_into_y>(ctx, x, y, m);
+  }
+  return y;
+}
+
+/// x + p for a parameter p of x's shape per sample, e.g. a position embedding (1, tokens, width) on (any, tokens, width).
+template <class Ctx, AnyValue X, IsParam P> constexpr auto add_parameter(Ctx& ctx, const X& x, const P& p) {
+  require_operands<name::add_parameter, Ctx, X>();
+  require<rule::SameSize<name::add_parameter, X::shape::row, P::size>>();
+  auto y = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    detail::Move repeat, copy;
+    repeat.loop(x.batch, 0, P::size).loop(P::size, 1, 1);
+    copy.loop(x.batch, P::size, P::size).loop(P::size, 1, 1);
+    K::strided_copy(ctx.device(), copy.loops, ctx.data(x), ctx.mutable_data(y), false);
+    K::strided_copy(ctx.device(), repeat.loops, ctx.weight(p), ctx.mutable_data(y), true);
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x) || ctx.flows(p), [slot = x.handle.slot, p, batch = x.batch](Ctx& c, auto& from) {
+        if (E* d_p = c.parameter_gradient(p))
+          K::column_sum(c.device(), batch, P::size, static_cast<const E*>(from.gradient().data()), d_p);
+        c.move_gradient(from, slot);
+      });
+  }
+  return y;
+}
+
+/// The order of a patch's values inside its token.
+enum class PatchOrder {
+  channel_row_column,  ///< as a convolution's weight is laid out: the embedding
+  row_column_channel,  ///< as the published models emit it: the output
+};
+
+namespace detail {
+template <int Channels, int Grid, int Patch, PatchOrder Order> constexpr Move patch_move(Index batch) {
+  constexpr Index size = Index{Grid} * Patch, dim = Index{Channels} * Patch * Patch;
+  constexpr bool first = Order == PatchOrder::channel_row_column;
+  constexpr Index channel = first ? Index{Patch} * Patch : 1, row = first ? Patch : Index{Patch} * Channels, column = first ? 1 : Channels;
+  Move m;  // image (batch, channel, R p + i, C p + j) to token R grid + C
+  m.loop(batch, Channels * size * size, Grid * Grid * dim).loop(Grid, Patch * size, Grid * dim).loop(Grid, Patch, dim);
+  return m.loop(Channels, size * size, channel).loop(Patch, size, row).loop(Patch, 1, column);
+}
+}  // namespace detail
+
+/// Images (any, channels, size, size) to tokens (any, (size / Patch)^2, channels Patch^2), row by row.
+template <int Patch, PatchOrder Order, class Ctx, AnyValue X> constexpr auto patchify(Ctx& ctx, const X& x) {
+  using S = typename X::shape;
+  require_operands<name::patchify, Ctx, X>();
+  require<rule::AxisInRank<name::patchify, 3, S::rank>, rule::SameShape<name::patchify, Shape<extent<S, 2>>, Shape<extent<S, 3>>>>();
+  require<rule::PatchDividesImage<extent<S, 2>, Patch>>();
+  constexpr int channels = extent<S, 1>, grid = extent<S, 2> / Patch;
+  auto y = ctx.template make<Shape<any, grid * grid, channels * Patch * Patch>>(x.batch);
+  if constexpr (!Ctx::counting)
+    detail::move<detail::Coverage::whole>(ctx, x, y, detail::patch_move<channels, grid, Patch, Order>(x.batch));
+  return y;
+}
+
+/// The inverse of `patchify`: tokens (any, grid^2, Channels Patch^2) to images (any, Channels, grid Patch, grid Patch).
+template <int Patch, int Channels, PatchOrder Order, class Ctx, AnyValue X> constexpr auto unpatchify(Ctx& ctx, const X& x) {
+  using S = typename X::shape;
+  require_operands<name::patchify, Ctx, X>();
+  require<rule::InnerExtent<name::patchify, extent<S, 2>, Channels * Patch * Patch>>();
+  constexpr int grid = [] { int g = 1; while (g * g < extent<S, 1>) ++g; return g; }();
+  require<rule::SameShape<name::patchify, Shape<extent<S, 1>>, Shape<grid * grid>>>();
+  auto y = ctx.template make<Shape<any, Channels, grid * Patch, grid * Patch>>(x.batch);
+  if constexpr (!Ctx::counting) {
+    auto m = detail::patch_move<Channels, grid, Patch, Order>(x.batch);
+    m.loops = detail::reversed(m.loops);
+    detail::move<detail::Coverage::whole>(ctx, x, y, m);
+  }
+  return y;
+}
+
+}  // namespace ops
+SFUMATO_END

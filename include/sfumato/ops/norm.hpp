@@ -1,0 +1,120 @@
+// Normalisation fused with adaLN modulation, and the gated residual: the two memory passes of a pre-norm block.
+#pragma once
+
+#include <sfumato/backend/kernels.hpp>
+#include <sfumato/ops/operands.hpp>
+
+SFUMATO_BEGIN
+namespace ops {
+namespace name {
+struct norm;
+struct gated_residual;
+}  // namespace name
+
+namespace detail {
+template <class X, class Mod> constexpr RowShape modulation_rows(const X& x) {
+  constexpr int width = width_of<typename X::shape>;
+  RowShape rows{rows_of(x), width};
+  if constexpr (!is_none<Mod>) {
+    rows.rows_per_sample = X::shape::row / width;
+    rows.modulation_stride = Mod::shape::row;
+  }
+  return rows;
+}
+template <class Op, int Chunk, class X, class Mod> constexpr void require_chunk() {
+  constexpr int width = width_of<typename X::shape>;
+  require<rule::SliceRange<Op, Chunk * width, (Chunk + 1) * width, width_of<typename Mod::shape>>>();
+}
+}  // namespace detail
+
+/// y = (norm(x) * weight + bias) * (1 + scale) + shift (DiT's `modulate`). x: (any, tokens, width); modulation:
+/// (any, chunks * width) or None, whose chunks `Shift` and `Scale` are used.
+template <NormKind Kind, int Shift, int Scale, class Ctx, AnyValue X, class W, class Bias, class Mod>
+constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, const Mod& modulation, double epsilon) {
+  constexpr int width = width_of<typename X::shape>;
+  constexpr bool modulated = !is_none<Mod>;
+  require_operands<name::norm, Ctx, X>();
+  if constexpr (!is_none<W>) require<rule::SameShape<name::norm, typename W::shape, Shape<width>>>();
+  if constexpr (modulated) {
+    require_operands<name::norm, Ctx, Mod>();
+    detail::require_chunk<name::norm, Shift, X, Mod>();
+    detail::require_chunk<name::norm, Scale, X, Mod>();
+  }
+  auto y = ctx.template make<typename X::shape>(x.batch);
+  constexpr int statistics = Kind == NormKind::layer ? 2 : 1;
+  if constexpr (Ctx::counting) {
+    ctx.save(x);
+    if constexpr (modulated) ctx.save(modulation);
+    ctx.save_elements(rows_of(x) * statistics);
+  } else {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    const RowShape shape = detail::modulation_rows<X, Mod>(x);
+    const auto chunk = [width = width](auto* base, int index) { return base ? base + Index{index} * width : nullptr; };
+    const auto modulation_data = [](Ctx& c, const Mod& m) -> const E* {
+      if constexpr (modulated) return c.data(m);
+      else return nullptr;
+    };
+    const E* m = modulation_data(ctx, modulation);
+    Buffer<typename Ctx::backend> kept;
+    if constexpr (Ctx::recording) kept = ctx.scratch(shape.rows * statistics);
+    E* rstd = static_cast<E*>(kept.data());
+    E* mean = Kind == NormKind::layer && rstd ? rstd + shape.rows : nullptr;
+    K::norm(ctx.device(), Kind, shape, epsilon, ctx.data(x), ctx.weight(weight), ctx.weight(bias), chunk(m, Shift), chunk(m, Scale),
+            ctx.mutable_data(y), mean, rstd);
+    if constexpr (Ctx::recording) {
+      bool needed = ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias);
+      if constexpr (modulated) needed = needed || ctx.flows(modulation);
+      ctx.record(y, needed, [=](Ctx& c, const E* d_y) {
+        const auto [d_x, accumulate] = c.gradient(x);
+        E* d_m = nullptr;
+        if constexpr (modulated) d_m = c.gradient_to_add(modulation.handle.slot);
+        const E* statistic = static_cast<const E*>(kept.data());
+        K::norm_backward(c.device(), Kind, shape, d_y, c.data(x), c.weight(weight), c.weight(bias),
+                         chunk(modulation_data(c, modulation), Scale), Kind == NormKind::layer ? statistic + shape.rows : nullptr,
+                         statistic, d_x, accumulate, c.parameter_gradient(weight), c.parameter_gradient(bias), chunk(d_m, Shift),
+                         chunk(d_m, Scale));
+      });
+    }
+  }
+  return y;
+}
+
+/// y = norm(x) * weight + bias over the last axis. weight, bias: (width) or None.
+template <NormKind Kind, class Ctx, AnyValue X, class W, class Bias>
+constexpr auto norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, double epsilon) {
+  return modulated_norm<Kind, 0, 0>(ctx, x, weight, bias, None{}, epsilon);
+}
+
+/// y = x + gate * h, the gate being chunk `Gate` of the modulation (any, chunks * width); x, h: (any, tokens, width).
+template <int Gate, class Ctx, AnyValue X, AnyValue H, AnyValue Mod>
+constexpr auto gated_residual(Ctx& ctx, const X& x, const H& h, const Mod& modulation) {
+  constexpr int width = width_of<typename X::shape>;
+  require_operands<name::gated_residual, Ctx, X, H, Mod>();
+  require<rule::SameShape<name::gated_residual, typename X::shape, typename H::shape>>();
+  detail::require_chunk<name::gated_residual, Gate, X, Mod>();
+  auto y = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (Ctx::counting) {
+    ctx.save(h);
+    ctx.save(modulation);
+  } else {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    const RowShape shape = detail::modulation_rows<X, Mod>(x);
+    K::gated_residual(ctx.device(), shape, ctx.data(x), ctx.data(h), ctx.data(modulation) + Index{Gate} * width, ctx.mutable_data(y));
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x) || ctx.flows(h) || ctx.flows(modulation),
+                 [x_slot = x.handle.slot, h, modulation, shape](Ctx& c, auto& slot) {
+                   const auto [d_h, accumulate] = c.gradient(h);
+                   E* d_gate = c.gradient_to_add(modulation.handle.slot);
+                   K::gated_residual_backward(c.device(), shape, static_cast<const E*>(slot.gradient().data()), c.data(h),
+                                              c.data(modulation) + Index{Gate} * width, d_h, accumulate,
+                                              d_gate ? d_gate + Index{Gate} * width : nullptr);
+                   c.move_gradient(slot, x_slot);
+                 });
+  }
+  return y;
+}
+
+}  // namespace ops
+SFUMATO_END

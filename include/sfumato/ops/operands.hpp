@@ -1,0 +1,36 @@
+// What every op's front door asks first: do the operands belong to the context?
+#pragma once
+
+#include <sfumato/backend/workspace.hpp>
+#include <sfumato/base/rules.hpp>
+#include <sfumato/tensor/param.hpp>
+
+SFUMATO_BEGIN
+namespace ops {
+
+/// Requires that each operand was made by a context like `Ctx`; the diagnostic names the op and both sides.
+template <class Op, class Ctx, class... Values> constexpr void require_operands() {
+  (
+      [] {
+        using V = typename Values::context;
+        if constexpr (std::is_same_v<V, Ctx>) return;
+        else if constexpr (!std::is_same_v<typename V::backend, typename Ctx::backend>)
+          require<rule::SameBackend<Op, typename Ctx::backend, typename V::backend>>();
+        else if constexpr (!std::is_same_v<typename V::element, typename Ctx::element>)
+          require<rule::SameElement<Op, typename Ctx::element, typename V::element>>();
+        else require<rule::SameContext<Op, Ctx, V>>();
+      }(),
+      ...);
+}
+
+/// The kernels of a context's backend.
+template <class Ctx> using kernels = Kernels<typename Ctx::backend>;
+
+/// Shape of a value with its last extent replaced.
+template <IsShape S, int Width> using with_width = replace_extent<S, S::rank - 1, Width>;
+
+/// Number of rows of the last extent's width.
+template <class V> constexpr Index rows_of(const V& v) { return v.size() / width_of<typename V::shape>; }
+
+}  // namespace ops
+SFUMATO_END
