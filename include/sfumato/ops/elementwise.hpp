@@ -48,6 +48,23 @@ constexpr auto combine(Ctx& ctx, double alpha, const X& x, double beta, const Y&
   return z;
 }
 
+/// alpha x.
+template <class Ctx, AnyValue X> constexpr auto scale(Ctx& ctx, double alpha, const X& x) {
+  require_operands<name::combine, Ctx, X>();
+  auto y = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    K::linear_combination(ctx.device(), Index{1}, x.size(), &alpha, ctx.data(x), nullptr, static_cast<const E*>(nullptr), ctx.mutable_data(y), false);
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x), [a = alpha, slot = x.handle.slot](Ctx& c, const E* d_y) {
+        const auto [d, accumulate] = c.gradient(slot);
+        K::linear_combination(c.device(), Index{1}, slot.size(), &a, d_y, nullptr, static_cast<const E*>(nullptr), d, accumulate);
+      });
+  }
+  return y;
+}
+
 template <class Ctx, AnyValue X, AnyValue Y> constexpr auto add(Ctx& ctx, const X& x, const Y& y) { return combine(ctx, 1, x, 1, y); }
 template <class Ctx, AnyValue X, AnyValue Y> constexpr auto subtract(Ctx& ctx, const X& x, const Y& y) { return combine(ctx, 1, x, -1, y); }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <sfumato/backend/kernels.hpp>
-#include <sfumato/ops/operands.hpp>
+#include <sfumato/ops/elementwise.hpp>
 
 SFUMATO_BEGIN
 namespace ops {
@@ -173,6 +173,11 @@ template <int Axis, class Ctx, AnyValue X> constexpr auto sum(Ctx& ctx, const X&
     detail::move<detail::Coverage::sums_into_y>(ctx, x, y, m);
   }
   return y;
+}
+
+/// Mean over a static axis, which disappears.
+template <int Axis, class Ctx, AnyValue X> constexpr auto mean(Ctx& ctx, const X& x) {
+  return scale(ctx, 1.0 / extent<typename X::shape, Axis>, sum<Axis>(ctx, x));
 }
 
 /// x + p for a parameter p of x's shape per sample, e.g. a position embedding (1, tokens, width) on (any, tokens, width).

@@ -1,0 +1,9 @@
+// Files: safetensors, images, datasets, samples, checkpoints. Needs nlohmann/json, zlib and stb.
+#pragma once
+
+#include <sfumato/io/dataset.hpp>
+#include <sfumato/io/image.hpp>
+#include <sfumato/io/npz.hpp>
+#include <sfumato/io/safetensors.hpp>
+#include <sfumato/train/checkpoint.hpp>
+#include <sfumato/train/loop.hpp>

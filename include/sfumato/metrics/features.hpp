@@ -1,0 +1,36 @@
+// Features as the metrics take them: one sample a row.
+#pragma once
+
+#include <sfumato/base/config.hpp>
+#include <sfumato/base/error.hpp>
+
+#include <Eigen/Core>
+
+#include <span>
+
+SFUMATO_BEGIN
+namespace metrics {
+
+/// A row-major view of `values` with `width` columns: `rows_of(features, 2048)` is (samples, 2048).
+template <class T> using RowsView = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
+
+namespace detail {
+
+template <class T> RowsView<T> rows_of(std::span<const T> values, Index width) {
+  const auto size = static_cast<Index>(values.size());
+  check(width > 0 && size % width == 0, "metric-width", size, " values are not rows of ", width);
+  return {values.data(), size / width, width};
+}
+
+template <class Matrix> void check_finite(const Eigen::MatrixBase<Matrix>& features, const char* what) {
+  for (Index row = 0; row < features.rows(); ++row)
+    check(features.row(row).allFinite(), "metric-finite", what, ": row ", row, " holds a NaN or an infinity");
+}
+
+}  // namespace detail
+
+inline RowsView<float> rows_of(std::span<const float> values, Index width) { return detail::rows_of(values, width); }
+inline RowsView<double> rows_of(std::span<const double> values, Index width) { return detail::rows_of(values, width); }
+
+}  // namespace metrics
+SFUMATO_END

@@ -1,0 +1,46 @@
+// A small vision Transformer that names an image's class; its features and predictions score generated images.
+#pragma once
+
+#include <sfumato/nn/transformer.hpp>
+#include <sfumato/ops/loss.hpp>
+
+SFUMATO_BEGIN
+
+/// Patches, a learned position embedding, a Transformer without condition, the mean of its normed tokens, one linear layer.
+/// `Input` is a type with size, channels, patch, classes, grid, tokens and token_dim (ImagePatches).
+template <class Input, class Trunk> struct Classifier {
+  static constexpr int width = Trunk::width, classes = Input::classes;
+  using ImageShape = Shape<any, Input::channels, Input::size, Input::size>;
+
+  layer::PatchEmbedding<Input::channels, Input::patch, width, 0> patch_embed;
+  Param<Shape<1, Input::tokens, width>, init::Normal02> pos_embed;
+  Trunk trunk;
+  typename Trunk::norm::template Layer<width> norm;
+  layer::Linear<width, classes> head;
+
+  static constexpr void parameters(auto& self, auto&& visit) {
+    visit("patch_embed", self.patch_embed);
+    visit("pos_embed", self.pos_embed);
+    visit("", self.trunk);
+    visit("norm", self.norm);
+    visit("head", self.head);
+  }
+
+  /// (any, channels, size, size) to (any, width).
+  template <class Ctx, AnyValue X> constexpr auto features(Ctx& ctx, const X& images) const {
+    require<rule::SameShape<Classifier, typename X::shape, ImageShape>>();
+    const auto tokens = trunk(ctx, ops::add_parameter(ctx, patch_embed(ctx, images), pos_embed));
+    return ops::mean<axis::tokens>(ctx, norm(ctx, tokens));
+  }
+  /// (any, channels, size, size) to logits (any, classes).
+  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const { return head(ctx, features(ctx, images)); }
+};
+
+/// The objective that trains a classifier: mean cross-entropy.
+struct Classification {
+  template <class Ctx, class Model, AnyValue X> auto loss(Ctx& ctx, const Model& model, const X& x, std::span<const int> labels) const {
+    return ops::cross_entropy(ctx, model(ctx, x), labels);
+  }
+};
+
+SFUMATO_END

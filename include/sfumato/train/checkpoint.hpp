@@ -1,0 +1,130 @@
+// Checkpoints in the field's format: safetensors, with the published key names, written so that a crash at any moment
+// leaves the old file whole.
+#pragma once
+
+#include <sfumato/io/safetensors.hpp>
+#include <sfumato/train/trainer.hpp>
+#include <sfumato/train/weights.hpp>
+
+#include <array>
+#include <filesystem>
+#include <set>
+
+SFUMATO_BEGIN
+
+/// What may stand before a model's parameter names in a file, in the order in which it is looked for: bare names, the
+/// published checkpoints' module, and the parts of a training checkpoint (the slow average first: the one to sample from).
+inline constexpr std::array<const char*, 5> key_prefixes = {"", "net.", "model_ema1.", "model_ema1.net.", "model."};
+
+namespace detail {
+inline std::string shape_list(const std::vector<Index>& shape) {
+  std::string out = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + ")";
+}
+
+/// Every difference between a model's parameters and a file's tensors under `prefix`, or nothing.
+inline void require_same_parameters(const io::SafetensorsFile& file, const std::string& path, const std::vector<ParameterInfo>& table,
+                                    const std::string& prefix) {
+  std::string differences;
+  std::set<std::string> known;
+  for (const ParameterInfo& p : table) {
+    known.insert(prefix + p.name);
+    if (!file.contains(prefix + p.name)) differences += "\n  missing: " + prefix + p.name + " " + shape_list(p.shape);
+    else if (const auto& found = file.at(prefix + p.name).shape; found != p.shape)
+      differences += "\n  shape: " + prefix + p.name + " expected " + shape_list(p.shape) + ", found " + shape_list(found);
+  }
+  for (const std::string& name : file.names())
+    if (name.starts_with(prefix) && !known.contains(name)) differences += "\n  extra: " + name + " " + shape_list(file.at(name).shape);
+  check(differences.empty(), "checkpoint-mismatch", path, " does not hold this model's parameters:", differences);
+}
+
+template <class B, class E>
+void read_parameters(const io::SafetensorsFile& file, const std::vector<ParameterInfo>& table, const std::string& prefix, Array<B, E>& into) {
+  std::vector<E> host;
+  for (const ParameterInfo& p : table) {
+    host.resize(static_cast<std::size_t>(p.size));
+    file.read<E>(file.at(prefix + p.name), host);
+    into.upload(host, p.offset);
+  }
+}
+
+template <class E> constexpr io::Dtype dtype_of() {
+  if constexpr (std::is_same_v<E, float>) return io::Dtype::f32;
+  else if constexpr (std::is_same_v<E, double>) return io::Dtype::f64;
+  else return io::Dtype::bf16;
+}
+}  // namespace detail
+
+/// The first of `key_prefixes` under which `file` holds the parameter `first_name`; the empty one if none does.
+inline std::string find_prefix(const io::SafetensorsFile& file, const std::string& first_name) {
+  for (const char* prefix : key_prefixes)
+    if (file.contains(prefix + first_name)) return prefix;
+  return "";
+}
+
+/// Reads a model's weights from a safetensors file with the official names, under any of `key_prefixes`.
+/// Throws Error("checkpoint-mismatch") listing every missing, extra and mis-shaped tensor.
+template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights) {
+  const io::SafetensorsFile file(path);
+  const auto table = parameter_table(weights.model());
+  const std::string prefix = find_prefix(file, table.front().name);
+  detail::require_same_parameters(file, path.string(), table, prefix);
+  detail::read_parameters(file, table, prefix, weights.values());
+}
+
+/// Writes named flat buffers of one layout as "<buffer>.<parameter>", or "<parameter>" where the buffer's name is empty.
+template <class B, class E>
+void save_buffers(const std::filesystem::path& path, const std::vector<ParameterInfo>& table,
+                  const std::vector<std::pair<std::string, const Array<B, E>*>>& buffers, const std::map<std::string, std::string>& metadata) {
+  std::vector<std::vector<E>> hosts;
+  std::vector<io::TensorToWrite> tensors;
+  for (const auto& [name, array] : buffers) {
+    auto& host = hosts.emplace_back(static_cast<std::size_t>(array->size()));
+    array->download(host);
+    for (const ParameterInfo& p : table)
+      tensors.push_back({name.empty() ? p.name : name + "." + p.name, detail::dtype_of<E>(), p.shape, host.data() + p.offset});
+  }
+  io::write_safetensors(path, tensors, metadata);
+}
+
+/// Writes a model's weights under their bare names.
+template <class Model, class B, class E> void save_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights) {
+  save_buffers<B, E>(path, parameter_table(weights.model()), {{"", &weights.values()}}, {});
+}
+
+/// Saves everything that a run needs to go on: weights, averages, moments, step and seed.
+template <class T> void save_checkpoint(const std::filesystem::path& path, T& trainer) {
+  using B = typename T::backend;
+  using E = typename T::element;
+  std::vector<std::pair<std::string, const Array<B, E>*>> buffers;
+  trainer.for_each_buffer([&](const char* name, const Array<B, E>& array) { buffers.emplace_back(name, &array); });
+  save_buffers<B, E>(path, parameter_table(trainer.model()), buffers,
+                     {{"step", std::to_string(trainer.step_count())},
+                      {"seed", std::to_string(trainer.options().seed)},
+                      {"batch", std::to_string(trainer.options().batch)}});
+}
+
+/// Resumes from `save_checkpoint`'s file. The run must have the same model, seed and batch, which is checked by name.
+template <class T> void load_checkpoint(const std::filesystem::path& path, T& trainer) {
+  const io::SafetensorsFile file(path);
+  const auto entry = [&](const char* key) {
+    const auto found = file.metadata().find(key);
+    check(found != file.metadata().end(), "checkpoint-metadata", path.string(), " has no metadata \"", key, "\": it is not a training checkpoint");
+    return found->second;
+  };
+  const auto same = [&](const char* key, const std::string& expected) {
+    check(entry(key) == expected, "checkpoint-metadata", path.string(), " was made with ", key, " ", entry(key), ", this run has ", expected);
+  };
+  same("seed", std::to_string(trainer.options().seed));
+  same("batch", std::to_string(trainer.options().batch));
+  const auto table = parameter_table(trainer.model());
+  trainer.for_each_buffer([&](const std::string& name, auto&) { detail::require_same_parameters(file, path.string(), table, name + "."); });
+  trainer.for_each_buffer([&](const std::string& name, auto& array) { detail::read_parameters(file, table, name + ".", array); });
+  const std::string step = entry("step");
+  check(!step.empty() && step.size() < 19 && step.find_first_not_of("0123456789") == std::string::npos, "checkpoint-metadata", path.string(),
+        " has step \"", step, "\", expected a number");
+  trainer.resume_at(std::stoll(step));
+}
+
+SFUMATO_END

@@ -1,0 +1,49 @@
+// Images as training samples, and samples as images.
+#pragma once
+
+#include <sfumato/io/dataset.hpp>
+#include <sfumato/io/image.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+SFUMATO_BEGIN
+
+/// Feeds a dataset to a trainer: channels first, scaled from 0..255 to [-1, 1].
+class ImageSource {
+ public:
+  explicit ImageSource(const io::ImageDataset& dataset) : dataset_(&dataset) {}
+
+  Index size() const { return static_cast<Index>(dataset_->size()); }
+  /// Writes (channels, height, width) and returns the label.
+  template <class E> int load(Index i, bool flip, E* out) const {
+    const int height = dataset_->height, width = dataset_->width, channels = dataset_->channels;
+    pixels_.resize(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * static_cast<std::size_t>(channels));
+    dataset_->pixels(static_cast<std::size_t>(i), pixels_);
+    for (int c = 0; c < channels; ++c)
+      for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) {
+          const int from = flip ? width - 1 - x : x;
+          *out++ = static_cast<E>(pixels_[static_cast<std::size_t>((y * width + from) * channels + c)] / 127.5f - 1);
+        }
+    return dataset_->label(static_cast<std::size_t>(i));
+  }
+
+ private:
+  const io::ImageDataset* dataset_;
+  mutable std::vector<std::uint8_t> pixels_;
+};
+
+/// A sample (channels, size, size) in [-1, 1] as an image: round(clip(255 (x + 1) / 2)), as the papers save theirs.
+inline io::Image to_image(std::span<const float> sample, int channels, int size) {
+  io::Image image{size, size, channels, std::vector<std::uint8_t>(sample.size())};
+  for (int c = 0; c < channels; ++c)
+    for (int p = 0; p < size * size; ++p) {
+      const float value = std::clamp(127.5f * (sample[static_cast<std::size_t>(c * size * size + p)] + 1), 0.0f, 255.0f);
+      image.pixels[static_cast<std::size_t>(p * channels + c)] = static_cast<std::uint8_t>(std::lround(value));
+    }
+  return image;
+}
+
+SFUMATO_END

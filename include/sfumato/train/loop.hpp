@@ -1,0 +1,104 @@
+// The loop around steps: progress, log, checkpoints, a clean stop.
+#pragma once
+
+#include <sfumato/train/checkpoint.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <functional>
+
+SFUMATO_BEGIN
+
+/// Where a run stands, for a progress line.
+struct Progress {
+  StepResult last;
+  Index steps;              ///< the last step's number
+  double samples_per_second;
+  double seconds_left;
+};
+
+/// Options of `run_training`.
+struct LoopOptions {
+  Index steps = 1000;                    ///< stop after this step
+  double seconds = 0;                    ///< also stop after so many seconds; 0: no limit
+  std::filesystem::path checkpoint;      ///< where to save; empty: nowhere
+  Index checkpoint_every = 1000;         ///< steps between saves; one at the end in any case
+  std::filesystem::path log;             ///< CSV of step, loss, gradient norm, rate, samples/s; appended to on resume
+  Index report_every = 50;
+};
+
+/// Set by SIGINT while an `InterruptGuard` lives; the loop then saves and returns.
+class InterruptGuard {
+ public:
+  InterruptGuard() { flag() = false; previous_ = std::signal(SIGINT, [](int) { flag() = true; }); }
+  ~InterruptGuard() { std::signal(SIGINT, previous_); }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+  static bool interrupted() { return flag(); }
+
+ private:
+  static std::atomic<bool>& flag() {
+    static std::atomic<bool> interrupted{false};
+    return interrupted;
+  }
+  void (*previous_)(int);
+};
+
+namespace detail {
+/// Drops rows of steps after `step` (an earlier run got further than its checkpoint) and opens the log to go on.
+inline std::ofstream open_log(const std::filesystem::path& path, Index step) {
+  std::string kept = "step,loss,gradient_norm,learning_rate,samples_per_second\n";
+  if (step > 0) {
+    std::ifstream old(path);
+    std::string line;
+    std::getline(old, line);
+    while (std::getline(old, line))
+      if (std::atoll(line.c_str()) <= step) kept += line + "\n";
+  }
+  std::ofstream log(path, std::ios::trunc);
+  log << kept << std::flush;
+  check(log.good(), "log", "cannot write ", path.string());
+  return log;
+}
+}  // namespace detail
+
+/// Trains until the last step, the time limit or SIGINT; `report` gets a Progress now and then. Returns whether the run is
+/// complete. On an error the checkpoint is the last good one.
+template <class T, class Data> bool run_training(T& trainer, const Data& data, const LoopOptions& options, const std::function<void(const Progress&)>& report) {
+  using Clock = std::chrono::steady_clock;
+  check(options.steps > 0, "train-options", "the number of steps must be positive, found ", options.steps);
+  check(options.report_every > 0 && options.checkpoint_every > 0, "train-options", "report_every and checkpoint_every must be positive");
+  InterruptGuard guard;
+  std::ofstream log;
+  if (!options.log.empty()) log = detail::open_log(options.log, trainer.step_count());
+  const auto start = Clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const Index first = trainer.step_count();
+  Index saved = -1;
+  const auto save = [&] {
+    if (!options.checkpoint.empty() && saved != trainer.step_count()) save_checkpoint(options.checkpoint, trainer);
+    saved = trainer.step_count();
+  };
+  bool stop = false;
+  while (trainer.step_count() < options.steps && !stop) {
+    const StepResult result = trainer.step(data);
+    stop = InterruptGuard::interrupted() || (options.seconds > 0 && seconds() > options.seconds);
+    const bool last = stop || result.step == options.steps;
+    const double elapsed = seconds(), done = double(result.step - first);
+    const double speed = done * double(trainer.options().batch) / elapsed;
+    if (log.is_open()) log << result.step << ',' << result.loss << ',' << result.gradient_norm << ',' << result.learning_rate << ',' << speed << '\n';
+    if (last || result.step % options.report_every == 0) {
+      if (log.is_open()) check(log.flush().good(), "log", "cannot write ", options.log.string());
+      double left = double(options.steps - result.step) * elapsed / done;
+      if (options.seconds > 0) left = std::min(left, std::max(0.0, options.seconds - elapsed));
+      report({result, options.steps, speed, left});
+    }
+    if (result.step % options.checkpoint_every == 0) save();
+  }
+  save();
+  return !InterruptGuard::interrupted();
+}
+
+SFUMATO_END

@@ -1,0 +1,226 @@
+// One training step, on any backend: micro-batches, gradient clipping, AdamW and two moving averages.
+#pragma once
+
+#include <sfumato/autodiff/record.hpp>
+#include <sfumato/ops/embedding.hpp>
+#include <sfumato/tensor/tensor.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <numeric>
+#include <vector>
+
+SFUMATO_BEGIN
+
+/// How the learning rate goes on after the warm-up.
+enum class Schedule { constant, cosine };
+
+/// Options of a training run. The defaults are JiT's (table 9), at a batch for one machine.
+struct TrainOptions {
+  Index batch = 128;
+  Index accumulate = 1;          ///< micro-batches per step; divides `batch`
+  double learning_rate = 2e-4;
+  double minimum_rate = 0;       ///< where the cosine ends
+  Schedule schedule = Schedule::constant;
+  Index warmup = 0;              ///< steps of linear warm-up from 0
+  Index total_steps = 0;         ///< the cosine's length
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
+  double weight_decay = 0;       ///< on tensors of rank 2 and more
+  double clip = 0;               ///< largest gradient norm; 0: no clipping
+  double ema1 = 0.9999, ema2 = 0.9996;
+  bool flip = false;             ///< random horizontal flips
+  std::uint64_t seed = 0;
+
+  /// Throws Error("train-options") for values that mean nothing.
+  void validate() const {
+    const auto require = [](bool good, const char* what, auto found) { check(good, "train-options", what, ", found ", found); };
+    require(batch > 0, "batch must be positive", batch);
+    require(accumulate > 0 && batch % accumulate == 0, "accumulate must divide the batch", accumulate);
+    require(learning_rate >= 0, "learning_rate must not be negative", learning_rate);
+    require(warmup >= 0, "warmup must not be negative", warmup);
+    require(schedule != Schedule::cosine || total_steps > 0, "the cosine schedule needs total_steps", total_steps);
+    require(weight_decay >= 0, "weight_decay must not be negative", weight_decay);
+    require(clip >= 0, "clip must not be negative", clip);
+    require(ema1 >= 0 && ema1 <= 1, "ema1 must be in [0, 1]", ema1);
+    require(ema2 >= 0 && ema2 <= 1, "ema2 must be in [0, 1]", ema2);
+  }
+  /// Learning rate of 0-based step `step`; the first step of a warm-up has rate 0.
+  double rate(Index step) const {
+    const double warm = warmup > 0 ? std::min(1.0, double(step) / double(warmup)) : 1.0;
+    if (schedule == Schedule::constant) return learning_rate * warm;
+    const double done = std::clamp(double(step - warmup) / double(std::max<Index>(1, total_steps - warmup)), 0.0, 1.0);
+    return warm * (minimum_rate + (learning_rate - minimum_rate) * 0.5 * (1 + std::cos(3.14159265358979323846 * done)));
+  }
+};
+
+/// Labelled samples: `load` writes sample i, mirrored if asked, and returns its label.
+template <class D, class E = float>
+concept TrainingData = requires(const D& data, Index i, bool flip, E* out) {
+  { data.size() } -> std::convertible_to<Index>;
+  { data.load(i, flip, out) } -> std::convertible_to<int>;
+};
+
+/// What a step reports.
+struct StepResult {
+  Index step;              ///< 1 after the first
+  double loss, gradient_norm, learning_rate;
+};
+
+/// The order in which samples are seen: a new permutation of all of them for every epoch.
+class ShuffledOrder {
+ public:
+  ShuffledOrder(Index size, std::uint64_t seed) : seed_(seed), order_(static_cast<std::size_t>(size)) {}
+
+  /// The sample at `position`, counted over all epochs.
+  Index at(Index position) {
+    const Index size = Index(order_.size());
+    if (position / size != epoch_) shuffle(position / size);
+    return order_[static_cast<std::size_t>(position % size)];
+  }
+
+ private:
+  void shuffle(Index epoch) {
+    const Random random{seed_, Stream::shuffle, static_cast<std::uint32_t>(epoch)};
+    std::iota(order_.begin(), order_.end(), Index{0});
+    for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(i, static_cast<std::uint32_t>(i))]);
+    epoch_ = epoch;
+  }
+  std::uint64_t seed_;
+  Index epoch_ = -1;
+  std::vector<Index> order_;
+};
+
+/// Trains `Model` on samples of shape `Sample` (any, ...) by `objective.loss(ctx, model, samples, labels)`.
+/// The state is seven flat buffers and a step number, and everything random is a function of the seed and that number,
+/// so a resumed run goes on bit for bit.
+template <class Model, IsShape Sample, class Objective, Backend B, Element E = float> class Trainer {
+ public:
+  using model_type = Model;
+  using backend = B;
+  using element = E;
+
+  Trainer(B& device, Objective objective, TrainOptions options)
+      : objective(std::move(objective)), options_(options), workspace_(device), tape_(workspace_), size_(bind(model_)),
+        weights_(device, size_), gradients_(device, size_), first_(device, size_), second_(device, size_), ema1_(device, size_), ema2_(device, size_) {
+    options.validate();
+    auto host = workspace_.template host<E>(static_cast<std::size_t>(size_));
+    std::fill(host.begin(), host.end(), E(0.0));
+    initialise(model_, options.seed, host.data());
+    for (auto* buffer : {&weights_, &ema1_, &ema2_}) buffer->upload({host.data(), host.size()});
+    plan_segments();
+  }
+
+  const Model& model() const { return model_; }
+  const TrainOptions& options() const { return options_; }
+  Index step_count() const { return step_; }
+  Workspace<B>& workspace() { return workspace_; }
+  /// The context that `weights` of this layout are run in, for sampling between steps.
+  Run<B, E> run(const Array<B, E>& weights) { return {workspace_, weights.data()}; }
+
+  Array<B, E>& weights() { return weights_; }
+  Array<B, E>& gradients() { return gradients_; }
+  Array<B, E>& ema1() { return ema1_; }
+  Array<B, E>& ema2() { return ema2_; }
+
+  /// Name and buffer of everything that a checkpoint keeps.
+  template <class Visit> void for_each_buffer(Visit&& visit) {
+    visit("model", weights_);
+    visit("model_ema1", ema1_);
+    visit("model_ema2", ema2_);
+    visit("optimizer.m", first_);
+    visit("optimizer.v", second_);
+  }
+  /// For a checkpoint that was just read.
+  void resume_at(Index step) { step_ = step; }
+
+  /// One step on the next batch of `data`. Throws Error("non-finite-loss"), the parameters as they were, when the loss or
+  /// its gradient is not a number.
+  template <TrainingData<E> Data> StepResult step(const Data& data) {
+    check(data.size() > 0, "dataset", "the training set is empty");
+    if (!order_ || order_size_ != data.size()) order_ = std::make_unique<ShuffledOrder>(order_size_ = data.size(), options_.seed);
+    Kernels<B>::fill(workspace_.backend(), size_, 0.0, gradients_.data());
+    const Index micro = options_.batch / options_.accumulate;
+    double loss = 0;
+    for (Index part = 0; part < options_.accumulate; ++part) loss += micro_batch(data, part * micro, micro);
+    loss /= double(options_.accumulate);
+    const double norm = std::sqrt(Kernels<B>::squared_norm(workspace_.backend(), size_, static_cast<const E*>(gradients_.data())));
+    check(std::isfinite(loss) && std::isfinite(norm), "non-finite-loss", "step ", step_ + 1, ": the loss is ", loss,
+          " and its gradient's norm ", norm, "; the parameters are those of step ", step_);
+    const double rate = options_.rate(step_);
+    update(rate, options_.clip > 0 && norm > options_.clip ? options_.clip / norm : 1.0);
+    return {++step_, loss, norm, rate};
+  }
+
+  Objective objective;
+
+ private:
+  template <class Data> double micro_batch(const Data& data, Index first, Index count) {
+    auto labels = workspace_.template host<int>(static_cast<std::size_t>(count));
+    const StepRandom random{options_.seed, static_cast<std::uint32_t>(step_), first};
+    Record<B, E> ctx(tape_, weights_.data(), gradients_.data(), random);
+    const auto fill = [&](E* out) {
+      const Random flips{options_.seed, Stream::flip, random.step};
+      for (Index b = 0; b < count; ++b) {
+        const bool flip = options_.flip && (flips.bits(static_cast<std::uint64_t>(first + b)) & 1u);
+        labels[static_cast<std::size_t>(b)] = data.load(order_->at(step_ * options_.batch + first + b), flip, out + b * Sample::row);
+      }
+    };
+    const auto samples = ops::input_from<Sample>(ctx, count, fill);
+    double value = 0;
+    try {
+      const auto loss = objective.loss(ctx, model_, samples, std::span<const int>{labels.data(), labels.size()});
+      E host{};
+      ops::output(ctx, loss, std::span(&host, 1));
+      value = static_cast<double>(host);
+      ctx.backward(loss, 1.0 / double(options_.accumulate));
+    } catch (...) {
+      tape_.clear();
+      throw;
+    }
+    return value;
+  }
+
+  void update(double rate, double gradient_scale) {
+    AdamWStep adam{rate, options_.beta1, options_.beta2, options_.epsilon, 0, 1 - std::pow(options_.beta1, double(step_ + 1)),
+                   1 - std::pow(options_.beta2, double(step_ + 1)), gradient_scale, options_.ema1, options_.ema2};
+    for (const Segment& s : segments_) {
+      adam.weight_decay = s.decays ? options_.weight_decay : 0;
+      const auto at = [&](Array<B, E>& a) { return a.data() + s.begin; };
+      Kernels<B>::adamw(workspace_.backend(), adam, s.size, at(weights_), static_cast<const E*>(at(gradients_)), at(first_), at(second_), at(ema1_), at(ema2_));
+    }
+  }
+
+  // Neighbouring parameters that are treated alike are updated in one pass; frozen ones are left out.
+  struct Segment {
+    Index begin, size;
+    bool decays;
+  };
+  void plan_segments() {
+    bool joins = false;
+    for_each_parameter(model_, [&](const auto& p) {
+      using P = std::remove_cvref_t<decltype(p)>;
+      const bool decays = P::shape::rank >= 2 && options_.weight_decay > 0;
+      if (P::frozen) {
+        joins = false;
+        return;
+      }
+      if (!joins || segments_.back().decays != decays) segments_.push_back({p.offset, 0, decays});
+      segments_.back().size = p.offset + P::size - segments_.back().begin;
+      joins = true;
+    });
+  }
+
+  TrainOptions options_;
+  Model model_;
+  Workspace<B> workspace_;
+  Tape<B, E> tape_;
+  Index size_;
+  Array<B, E> weights_, gradients_, first_, second_, ema1_, ema2_;
+  std::vector<Segment> segments_;
+  std::unique_ptr<ShuffledOrder> order_;
+  Index order_size_ = 0;
+  Index step_ = 0;
+};
+
+SFUMATO_END

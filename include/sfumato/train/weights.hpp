@@ -1,0 +1,32 @@
+// Weights of a model without a training run: for inference and for tests.
+#pragma once
+
+#include <sfumato/tensor/param.hpp>
+#include <sfumato/tensor/tensor.hpp>
+
+SFUMATO_BEGIN
+
+/// A bound model and one flat buffer of its parameters.
+template <class Model, Backend B, Element E = float> class Weights {
+ public:
+  /// All zeros, for a file to be read into.
+  explicit Weights(B& device) : size_(bind(model_)), values_(device, size_) {}
+  /// Initial values by `seed`.
+  Weights(B& device, std::uint64_t seed) : Weights(device) {
+    std::vector<E> host(static_cast<std::size_t>(size_), E(0.0));
+    initialise(model_, seed, host.data());
+    values_.upload(host);
+  }
+
+  const Model& model() const { return model_; }
+  Array<B, E>& values() { return values_; }
+  const E* data() const { return values_.data(); }
+  Index size() const { return size_; }
+
+ private:
+  Model model_;
+  Index size_;
+  Array<B, E> values_;
+};
+
+SFUMATO_END
