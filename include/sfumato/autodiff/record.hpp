@@ -3,6 +3,8 @@
 
 #include <sfumato/autodiff/run.hpp>
 #include <sfumato/autodiff/tape.hpp>
+#include <sfumato/base/error.hpp>
+#include <sfumato/base/rules.hpp>
 
 SFUMATO_BEGIN
 
@@ -35,8 +37,8 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
   };
   static constexpr bool recording = true;
 
-  Record(Tape<B, E>& tape, const E* weights, E* gradients, StepRandom random = {})
-      : DeviceContext<B, E>(tape.workspace(), weights), random(random), tape_(&tape), gradients_(gradients) {}
+  Record(Tape<B, E>& tape, const E* weights, E* gradients, StepRandom step_random = {})
+      : DeviceContext<B, E>(tape.workspace(), weights), random(step_random), tape_(&tape), gradients_(gradients) {}
 
   /// The same tape with another model's weights and gradients (null: frozen).
   Record with(const E* weights, E* gradients) const { return Record(*tape_, weights, gradients, random); }
@@ -125,13 +127,19 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
   template <class S> const E* gradient_of(const Value<Record, S>& v) const {
     return v.handle.slot ? static_cast<const E*>(v.handle.slot.gradient().data()) : nullptr;
   }
-  /// Runs the tape backwards from a scalar, with d loss = `seed`, adding to the gradients. Empties the tape.
+  /// Runs the tape backwards from a scalar, with d loss = `seed`, adding to the gradients. Empties the tape, also when it
+  /// throws.
   template <class S> void backward(const Value<Record, S>& loss, double seed = 1) {
-    static_assert(S::row == 1, "[scalar-loss] backward starts from a scalar");
+    require<rule::ScalarLoss<S::row>>();
+    check(loss.size() == 1, "scalar-loss", "backward starts from a scalar, found ", loss.size(), " elements");
     if (!loss.handle.slot) return tape_->clear();
-    const auto into = gradient(loss);
-    Kernels<B>::fill(this->device(), Index{1}, seed, into.data);
-    tape_->closures_.run_down_to(0, *this);
+    try {
+      Kernels<B>::fill(this->device(), Index{1}, seed, gradient(loss).data);
+      tape_->closures_.run_down_to(0, *this);
+    } catch (...) {
+      tape_->clear();
+      throw;
+    }
   }
 
   std::size_t mark() const { return tape_->closures_.size(); }

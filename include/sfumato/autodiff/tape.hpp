@@ -115,8 +115,8 @@ template <class Context> class ClosureStack {
     while (entries_.size() > mark) {
       const Entry entry = entries_.back();
       entries_.pop_back();
+      struct GiveUp { Place& top; Place before; ~GiveUp() { top = before; } } give_up{top_, entry.before};
       entry.consume(entry.closure, context);
-      top_ = entry.before;
     }
   }
 

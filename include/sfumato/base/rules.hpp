@@ -37,6 +37,9 @@ template <class Op, int Begin, int End, int Extent> struct SliceRange {
 template <class Op, auto OldSize, auto NewSize> struct SameSize {
   static_assert(OldSize == NewSize, "[same-size] reshaping must keep the number of elements per sample");
 };
+template <auto Elements> struct ScalarLoss {
+  static_assert(Elements == 1, "[scalar-loss] backward starts from a scalar");
+};
 template <int Width, int Heads> struct HeadsDivideWidth {
   static_assert(Heads > 0 && Width % Heads == 0, "[heads-divide-width] the width is not divisible by the number of heads");
 };

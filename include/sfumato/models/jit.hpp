@@ -78,7 +78,10 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
  private:
   /// The tokens that stand before the patches: time, and one per class token, made of the label's embedding and a position.
   template <class Ctx, AnyValue T, AnyValue Y> constexpr auto context(Ctx& ctx, const T& time, const Y& label) const {
-    const auto classes_part = [&] { return ops::add_parameter(ctx, ops::broadcast<1, Trunk::class_tokens>(ctx, label), in_context_posemb); };
+    const auto classes_part = [&] {
+      if constexpr (Trunk::class_tokens > 0)  // without class tokens there is no such shape
+        return ops::add_parameter(ctx, ops::broadcast<1, Trunk::class_tokens>(ctx, label), in_context_posemb);
+    };
     const auto time_part = [&] { return ops::reshape<Shape<any, 1, width>>(ctx, time); };
     if constexpr (Trunk::time_token && Trunk::class_tokens > 0) return ops::concat<axis::tokens>(ctx, time_part(), classes_part());
     else if constexpr (Trunk::time_token) return time_part();

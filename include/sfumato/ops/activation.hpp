@@ -62,10 +62,10 @@ template <class Ctx, AnyValue X> constexpr auto softmax(Ctx& ctx, const X& x) {
   } else {
     kernels<Ctx>::softmax(ctx.device(), rows_of(x), Index{width}, ctx.data(x), ctx.mutable_data(y));
     if constexpr (Ctx::recording) {
-      const auto kept = y;  // without a slot: its data alone is needed
-      ctx.record(y, ctx.flows(x), [x, kept](Ctx& c, const auto* d_y) {
-        const auto [d_x, accumulate] = c.gradient(x);
-        kernels<Ctx>::softmax_backward(c.device(), rows_of(x), Index{width}, d_y, c.data(kept), d_x, accumulate);
+      const auto kept = y;  // without a slot: its data alone is needed, and none of x's
+      ctx.record(y, ctx.flows(x), [slot = x.handle.slot, kept](Ctx& c, const auto* d_y) {
+        const auto [d_x, accumulate] = c.gradient(slot);
+        kernels<Ctx>::softmax_backward(c.device(), rows_of(kept), Index{width}, d_y, c.data(kept), d_x, accumulate);
       });
     }
   }

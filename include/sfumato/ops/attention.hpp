@@ -74,10 +74,11 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
         if (!prepares)
           return K::attention_backward(c.device(), shape, d_y, q_data, q_data + width, c.data(qkv) + 2 * width, c.data(out),
                                        static_cast<const E*>(lse.data()), d_qkv, d_qkv + width, d_qkv + 2 * width, accumulate);
-        // q and k were prepared: their gradients pass through the rotation and the norm. A second gradient is added whole.
+        // q and k were prepared: their gradients pass through the rotation and the norm. A second gradient is added whole;
+        // where only the norm's weights are trained, qkv's own is computed and dropped.
         Bytes d_qk = c.scratch(rows * 2 * width), apart;
-        if (accumulate) apart = c.scratch(rows * 3 * width);
-        E* into = accumulate ? static_cast<E*>(apart.data()) : d_qkv;
+        if (accumulate || !d_qkv) apart = c.scratch(rows * 3 * width);
+        E* into = apart ? static_cast<E*>(apart.data()) : d_qkv;
         E* d_q = static_cast<E*>(d_qk.data());
         K::attention_backward(c.device(), shape, d_y, q_data, q_data + width, c.data(qkv) + 2 * width, c.data(out),
                               static_cast<const E*>(lse.data()), d_q, d_q + width, into + 2 * width, false);
@@ -98,6 +99,7 @@ constexpr auto attention(Ctx& ctx, const Q& q, const KV& k, const V& v) {
   require<rule::SameShape<name::attention, typename KV::shape, typename V::shape>>();
   constexpr int queries = extent<S, 1>, width = extent<S, 2>, keys = extent<typename KV::shape, 1>;
   require<rule::InnerExtent<name::attention, width, extent<typename KV::shape, 2>>, rule::HeadsDivideWidth<width, Heads>>();
+  require_same_batch("attention", q, k, v);
   auto y = ctx.template make<S>(q.batch);
   if constexpr (Ctx::counting) {
     ctx.macs(2 * q.size() * keys);

@@ -16,12 +16,6 @@ struct combine;
 struct reshape;
 }  // namespace name
 
-namespace detail {
-template <class Op, class X, class Y> void require_same_batch(const X& x, const Y& y) {
-  check(x.batch == y.batch, "batch", "operands have batches of ", x.batch, " and ", y.batch);
-}
-}  // namespace detail
-
 /// alpha x + beta y with constant coefficients.
 template <class Ctx, AnyValue X, AnyValue Y>
 constexpr auto combine(Ctx& ctx, double alpha, const X& x, double beta, const Y& y) {
@@ -30,7 +24,7 @@ constexpr auto combine(Ctx& ctx, double alpha, const X& x, double beta, const Y&
   auto z = ctx.template make<typename X::shape>(x.batch);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;
-    detail::require_same_batch<name::combine>(x, y);
+    require_same_batch("combine", x, y);
     K::linear_combination(ctx.device(), Index{1}, x.size(), &alpha, ctx.data(x), &beta, ctx.data(y), ctx.mutable_data(z), false);
     if constexpr (Ctx::recording)
       ctx.record(z, ctx.flows(x) || ctx.flows(y), [a = alpha, b = beta, x_slot = x.handle.slot, y_slot = y.handle.slot](Ctx& c, auto& slot) {
@@ -80,7 +74,7 @@ auto combine_samples(Ctx& ctx, std::span<const double> alpha, const X& x, std::s
   if constexpr (two) {
     require_operands<name::combine, Ctx, Y>();
     require<rule::SameShape<name::combine, typename X::shape, typename Y::shape>>();
-    detail::require_same_batch<name::combine>(x, y);
+    require_same_batch("combine", x, y);
     check(beta.size() == alpha.size(), "batch", "combine_samples has ", beta.size(), " second coefficients for a batch of ", x.batch);
     y_data = ctx.data(y);
   }
@@ -113,7 +107,7 @@ template <class Ctx, AnyValue X, AnyValue Y> constexpr auto multiply(Ctx& ctx, c
     ctx.save(y);
   } else {
     using K = kernels<Ctx>;
-    detail::require_same_batch<name::multiply>(x, y);
+    require_same_batch("multiply", x, y);
     K::multiply(ctx.device(), x.size(), ctx.data(x), ctx.data(y), ctx.mutable_data(z), false);
     if constexpr (Ctx::recording)
       ctx.record(z, ctx.flows(x) || ctx.flows(y), [x, y](Ctx& c, const auto* d_z) {

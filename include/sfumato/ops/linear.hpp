@@ -67,6 +67,8 @@ constexpr auto matmul(Ctx& ctx, const X& x, const W& w) {
   constexpr int m = extent<SX, 1>, k = extent<SX, 2>, n = extent<SW, Transposed ? 1 : 2>;
   require<rule::InnerExtent<name::matmul, k, extent<SW, Transposed ? 2 : 1>>, rule::SameShape<name::matmul, Shape<extent<SX, 0>>, Shape<extent<SW, 0>>>>();
 
+  require_same_batch("matmul", x, w);
+
   using Y = replace_extent<SX, 2, n>;
   auto y = ctx.template make<Y>(x.batch);
   if constexpr (Ctx::counting) {

@@ -92,6 +92,7 @@ template <int Axis, class Ctx, AnyValue X, AnyValue Y> constexpr auto concat(Ctx
   require<rule::AxisInRank<name::concat, Axis, SX::rank>>();
   require<rule::SameShape<name::concat, replace_extent<SX, Axis, 1>, replace_extent<SY, Axis, 1>>>();
   constexpr int nx = extent<SX, Axis>, ny = extent<SY, Axis>;
+  require_same_batch("concat", x, y);
   auto z = ctx.template make<replace_extent<SX, Axis, nx + ny>>(x.batch);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;

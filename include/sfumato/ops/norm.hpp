@@ -39,6 +39,7 @@ constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias&
     require_operands<name::norm, Ctx, Mod>();
     detail::require_chunk<name::norm, Shift, X, Mod>();
     detail::require_chunk<name::norm, Scale, X, Mod>();
+    require_same_batch("modulated_norm", x, modulation);
   }
   auto y = ctx.template make<typename X::shape>(x.batch);
   constexpr int statistics = Kind == NormKind::layer ? 2 : 1;
@@ -93,6 +94,7 @@ constexpr auto gated_residual(Ctx& ctx, const X& x, const H& h, const Mod& modul
   require_operands<name::gated_residual, Ctx, X, H, Mod>();
   require<rule::SameShape<name::gated_residual, typename X::shape, typename H::shape>>();
   detail::require_chunk<name::gated_residual, Gate, X, Mod>();
+  require_same_batch("gated_residual", x, h, modulation);
   auto y = ctx.template make<typename X::shape>(x.batch);
   if constexpr (Ctx::counting) {
     ctx.save(h);

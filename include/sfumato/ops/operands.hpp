@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sfumato/backend/workspace.hpp>
+#include <sfumato/base/error.hpp>
 #include <sfumato/base/rules.hpp>
 #include <sfumato/tensor/param.hpp>
 
@@ -21,6 +22,11 @@ template <class Op, class Ctx, class... Values> constexpr void require_operands(
         else require<rule::SameContext<Op, Ctx, V>>();
       }(),
       ...);
+}
+
+/// Throws Error("batch") unless the operands of `op` hold the same number of samples.
+template <class X, class... Others> constexpr void require_same_batch(const char* op, const X& x, const Others&... others) {
+  (check(x.batch == others.batch, "batch", "the operands of ", op, " have batches of ", x.batch, " and ", others.batch), ...);
 }
 
 /// The kernels of a context's backend.

@@ -23,9 +23,9 @@ struct Progress {
 struct LoopOptions {
   Index steps = 1000;                    ///< stop after this step
   double seconds = 0;                    ///< also stop after so many seconds; 0: no limit
-  std::filesystem::path checkpoint;      ///< where to save; empty: nowhere
+  std::filesystem::path checkpoint = {}; ///< where to save; empty: nowhere
   Index checkpoint_every = 1000;         ///< steps between saves; one at the end in any case
-  std::filesystem::path log;             ///< CSV of step, loss, gradient norm, rate, samples/s; appended to on resume
+  std::filesystem::path log = {};        ///< CSV of step, loss, gradient norm, rate, samples/s; appended to on resume
   Index report_every = 50;
 };
 

@@ -100,8 +100,8 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   using backend = B;
   using element = E;
 
-  Trainer(B& device, Objective objective, TrainOptions options)
-      : objective(std::move(objective)), options_(options), workspace_(device), tape_(workspace_), size_(bind(model_)),
+  Trainer(B& device, Objective trained_for, TrainOptions options)
+      : objective(std::move(trained_for)), options_(options), workspace_(device), tape_(workspace_), size_(bind(model_)),
         weights_(device, size_), gradients_(device, size_), first_(device, size_), second_(device, size_), ema1_(device, size_), ema2_(device, size_) {
     options.validate();
     auto host = workspace_.template host<E>(static_cast<std::size_t>(size_));

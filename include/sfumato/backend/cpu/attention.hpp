@@ -53,9 +53,9 @@ struct AttentionForwardScratch {
 };
 
 struct AttentionBackwardScratch {
-  float *k_transposed, *v_transposed, *k;          // right operands, the whole head
-  float *q_left, *d_out_left, *q, *d_out;          // a block of queries, left and right operands
-  float *scores, *d_scores, *left, *dot;           // one tile, and whatever part of it is packed
+  float *k_transposed, *v_transposed, *k;  // right operands, the whole head
+  float *q_left, *d_out_left, *q, *d_out;  // a block of queries, left and right operands
+  float *scores, *d_scores, *left, *dot;   // one tile, and whatever part of it is packed
 
   AttentionBackwardScratch(Carver& carver, const AttentionBlocks& b) {
     k_transposed = carver.take<float>(b.packed_transposed());
@@ -73,20 +73,20 @@ struct AttentionBackwardScratch {
 };
 
 /// One head's operands; rows have the strides of the shape.
-template <class T> struct HeadPointers {
-  const T *q, *k, *v;
-};
+template <class T> struct HeadPointers { const T *q, *k, *v; };
 
 template <class T>
 HeadPointers<T> head_pointers(const AttentionShape& s, Index task, const T* q, const T* k, const T* v) {
   const Index b = task / s.heads, offset = task % s.heads * s.head_dim;
   return {q + b * s.q_batch + offset, k + b * s.k_batch + offset, v + b * s.v_batch + offset};
 }
-inline Index out_offset(const AttentionShape& s, Index task) { return task / s.heads * s.o_batch + task % s.heads * s.head_dim; }
+inline Index out_offset(const AttentionShape& s, Index task) {
+  return task / s.heads * s.o_batch + task % s.heads * s.head_dim;
+}
 
 /// Queries [begin, end) of one head; k and v have been packed.
-inline void attention_queries(const AttentionBlocks& b, const AttentionShape& s, const AttentionForwardScratch& w, Index begin,
-                              Index end, const float* q, float* out, float* lse) {
+inline void attention_queries(const AttentionBlocks& b, const AttentionShape& s, const AttentionForwardScratch& w,
+                              Index begin, Index end, const float* q, float* out, float* lse) {
   const SimdTable& simd = b.simd;
   for (Index i = begin; i < end; i += b.query_step) {
     const Index rows = std::min(b.query_step, end - i);
@@ -117,9 +117,10 @@ inline void pack_plain_keys(const AttentionBlocks& b, const float* x, Index row,
 }
 
 /// One head's gradients, from P = exp(scale q k^T - lse).
-inline void attention_head_backward(const AttentionBlocks& b, const AttentionShape& s, const AttentionBackwardScratch& w,
-                                    const HeadPointers<float>& x, const float* d_out, const float* out, const float* lse,
-                                    float* d_q, float* d_k, float* d_v, bool accumulate) {
+inline void attention_head_backward(const AttentionBlocks& b, const AttentionShape& s,
+                                    const AttentionBackwardScratch& w, const HeadPointers<float>& x, const float* d_out,
+                                    const float* out, const float* lse, float* d_q, float* d_k, float* d_v,
+                                    bool accumulate) {
   const SimdTable& simd = b.simd;
   const Index width = b.width;
   pack_transposed_keys(b, x.k, s.k_row, w.k_transposed);
@@ -136,27 +137,32 @@ inline void attention_head_backward(const AttentionBlocks& b, const AttentionSha
     for (Index j = 0; j < b.keys; j += key_block) {
       const Index keys = std::min(key_block, b.keys - j);
       simd.multiply_panels(rows, keys, width, w.q_left, w.k_transposed + b.transposed_block(j), w.scores, keys, false);
-      simd.multiply_panels(rows, keys, width, w.d_out_left, w.v_transposed + b.transposed_block(j), w.d_scores, keys, false);
+      simd.multiply_panels(rows, keys, width, w.d_out_left, w.v_transposed + b.transposed_block(j), w.d_scores, keys,
+                           false);
       simd.softmax_tile_backward(rows, keys, w.scores, w.d_scores, keys, static_cast<float>(s.scale), lse + i, w.dot);
       simd.pack_a(keys, rows, w.scores, 1, keys, w.left);
       simd.multiply_panels(keys, width, rows, w.left, w.d_out, d_v + j * s.v_row, s.v_row, accumulate || i > 0);
       simd.pack_a(keys, rows, w.d_scores, 1, keys, w.left);
       simd.multiply_panels(keys, width, rows, w.left, w.q, d_k + j * s.k_row, s.k_row, accumulate || i > 0);
       simd.pack_a(rows, keys, w.d_scores, keys, 1, w.left);
-      simd.multiply_panels(rows, width, keys, w.left, w.k + b.plain_block(j), d_q + i * s.q_row, s.q_row, accumulate || j > 0);
+      simd.multiply_panels(rows, width, keys, w.left, w.k + b.plain_block(j), d_q + i * s.q_row, s.q_row,
+                           accumulate || j > 0);
     }
   }
 }
 
 struct Attention {
-  template <class T>
-  static void attention(Cpu& backend, const AttentionShape& s, const T* q, const T* k, const T* v, T* out,
-                        reference::Nullable<T> lse) {
+  template <class T> static void attention(Cpu& backend, const AttentionShape& s, const T* q, const T* k, const T* v,
+                                           T* out, reference::Nullable<T> lse) {
     if (s.queries <= 0 || s.keys <= 0) return;
     if constexpr (!std::is_same_v<T, float>) {
-      head_by_head(backend, s, [&](const AttentionShape& one, Index task, const HeadPointers<T>& x, Reference& plain) {
-        reference::Attention::attention(plain, one, x.q, x.k, x.v, out + out_offset(s, task), lse != nullptr ? lse + task * s.queries : nullptr);
-      }, q, k, v);
+      head_by_head(
+          backend, s,
+          [&](const AttentionShape& one, Index task, const HeadPointers<T>& x, Reference& plain) {
+            reference::Attention::attention(plain, one, x.q, x.k, x.v, out + out_offset(s, task),
+                                            lse != nullptr ? lse + task * s.queries : nullptr);
+          },
+          q, k, v);
     } else {
       const AttentionBlocks blocks(backend.simd(), s, score_tile);
       Carver size;
@@ -174,22 +180,26 @@ struct Attention {
           pack_transposed_keys(blocks, x.k, s.k_row, scratch.k_transposed);
           pack_plain_keys(blocks, x.v, s.v_row, scratch.v);
           attention_queries(blocks, s, scratch, group * steps / groups * blocks.query_step,
-                            std::min(s.queries, (group + 1) * steps / groups * blocks.query_step), x.q, out + out_offset(s, head),
-                            lse != nullptr ? lse + head * s.queries : nullptr);
+                            std::min(s.queries, (group + 1) * steps / groups * blocks.query_step), x.q,
+                            out + out_offset(s, head), lse != nullptr ? lse + head * s.queries : nullptr);
         }
       });
     }
   }
 
-  template <class T>
-  static void attention_backward(Cpu& backend, const AttentionShape& s, const T* d_out, const T* q, const T* k, const T* v,
-                                 const T* out, const T* lse, T* d_q, T* d_k, T* d_v, bool accumulate) {
+  template <class T> static void attention_backward(Cpu& backend, const AttentionShape& s, const T* d_out, const T* q,
+                                                    const T* k, const T* v, const T* out, const T* lse, T* d_q, T* d_k,
+                                                    T* d_v, bool accumulate) {
     if (s.queries <= 0 || s.keys <= 0) return;
     if constexpr (!std::is_same_v<T, float>) {
-      head_by_head(backend, s, [&](const AttentionShape& one, Index task, const HeadPointers<T>& x, Reference& plain) {
-        reference::Attention::attention_backward(plain, one, d_out + out_offset(s, task), x.q, x.k, x.v, out + out_offset(s, task),
-                                                 lse + task * s.queries, d_q + (x.q - q), d_k + (x.k - k), d_v + (x.v - v), accumulate);
-      }, q, k, v);
+      head_by_head(
+          backend, s,
+          [&](const AttentionShape& one, Index task, const HeadPointers<T>& x, Reference& plain) {
+            reference::Attention::attention_backward(plain, one, d_out + out_offset(s, task), x.q, x.k, x.v,
+                                                     out + out_offset(s, task), lse + task * s.queries, d_q + (x.q - q),
+                                                     d_k + (x.k - k), d_v + (x.v - v), accumulate);
+          },
+          q, k, v);
     } else {
       const AttentionBlocks blocks(backend.simd(), s, score_tile / 2);  // two tiles, and one of them packed
       Carver size;
@@ -200,8 +210,9 @@ struct Attention {
         const AttentionBackwardScratch scratch(carver, blocks);
         for (Index task = begin; task < end; ++task) {
           const HeadPointers<float> x = head_pointers(s, task, q, k, v);
-          attention_head_backward(blocks, s, scratch, x, d_out + out_offset(s, task), out + out_offset(s, task), lse + task * s.queries,
-                                  d_q + (x.q - q), d_k + (x.k - k), d_v + (x.v - v), accumulate);
+          attention_head_backward(blocks, s, scratch, x, d_out + out_offset(s, task), out + out_offset(s, task),
+                                  lse + task * s.queries, d_q + (x.q - q), d_k + (x.k - k), d_v + (x.v - v),
+                                  accumulate);
         }
       });
     }
@@ -211,8 +222,8 @@ struct Attention {
   static Index work(const AttentionShape& s) { return s.batch * s.heads * s.queries * s.keys; }
 
   /// The reference's loops, heads in parallel.
-  template <class T, class Body>
-  static void head_by_head(Cpu& backend, const AttentionShape& s, const Body& body, const T* q, const T* k, const T* v) {
+  template <class T, class Body> static void head_by_head(Cpu& backend, const AttentionShape& s, const Body& body,
+                                                          const T* q, const T* k, const T* v) {
     AttentionShape one = s;
     one.batch = one.heads = 1;
     backend.parallel(s.batch * s.heads, work(s) * s.head_dim, [&](Index begin, Index end, int) {

@@ -66,7 +66,9 @@ class Cpu {
 
   /// With an instruction set no better than `limit`: for tests and comparisons.
   Cpu(int threads, SimdLevel limit)
-      : threads_(checked(threads)), level_(std::min(limit, machine_simd_level())), scratch_(static_cast<std::size_t>(threads_)) {}
+      : threads_(checked(threads)),
+        level_(std::min(limit, machine_simd_level())),
+        scratch_(static_cast<std::size_t>(threads_)) {}
 
   Cpu(Cpu&&) = default;
   Cpu& operator=(Cpu&&) = default;

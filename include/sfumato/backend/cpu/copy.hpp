@@ -9,10 +9,12 @@ SFUMATO_BEGIN
 namespace backend::cpu {
 
 struct Copy {
-  template <class T> static void strided_copy(Cpu& backend, const CopyShape& shape, const T* src, T* dst, bool accumulate) {
+  template <class T>
+  static void strided_copy(Cpu& backend, const CopyShape& shape, const T* src, T* dst, bool accumulate) {
     const Loops loops = simplified(shape);
     if (loops.size == 0) return;
-    // The outermost loop is shared out: simplified() has put one there that never writes an element twice, if there is one.
+    // The outermost loop is shared out: simplified() has put one there that never writes an element twice, if there is
+    // one.
     const Loop& outer = loops.loop[0];
     const bool divides = outer.dst != 0;
     const auto part = [&](Index begin, Index end, int) {
@@ -20,7 +22,8 @@ struct Copy {
     };
     if (loops.count == 1) {  // one loop only: as two, the outer of pieces
       backend.parallel(divides ? outer.extent : 1, loops.size, [&](Index begin, Index end, int) {
-        innermost(Loop{divides ? end - begin : outer.extent, outer.src, outer.dst}, src + begin * outer.src, dst + begin * outer.dst, accumulate);
+        innermost(Loop{divides ? end - begin : outer.extent, outer.src, outer.dst}, src + begin * outer.src,
+                  dst + begin * outer.dst, accumulate);
       });
     } else if (divides) {
       backend.parallel(outer.extent, loops.size, part);
@@ -58,7 +61,9 @@ struct Copy {
     if (out.count == 0) out.loop[at(out.count++)] = {1, 0, 0};
     int widest = 0;  // of the loops but the innermost: the order of the sums into one element must not change
     for (int i = 1; i + 1 < out.count; ++i)
-      if (out.loop[at(i)].dst != 0 && (out.loop[at(widest)].dst == 0 || out.loop[at(i)].extent > out.loop[at(widest)].extent)) widest = i;
+      if (out.loop[at(i)].dst != 0 &&
+          (out.loop[at(widest)].dst == 0 || out.loop[at(i)].extent > out.loop[at(widest)].extent))
+        widest = i;
     for (int i = widest; i > 0; --i) std::swap(out.loop[at(i)], out.loop[at(i - 1)]);
     return out;
   }

@@ -11,13 +11,12 @@
 
 SFUMATO_BEGIN
 
-template <>
-struct Kernels<backend::Cpu> : backend::cpu::Memory,
-                               backend::cpu::Gemm,
-                               backend::cpu::Attention,
-                               backend::cpu::Rows,
-                               backend::cpu::Elementwise,
-                               backend::cpu::Copy {};
+template <> struct Kernels<backend::Cpu> : backend::cpu::Memory,
+                                           backend::cpu::Gemm,
+                                           backend::cpu::Attention,
+                                           backend::cpu::Rows,
+                                           backend::cpu::Elementwise,
+                                           backend::cpu::Copy {};
 
 static_assert(Backend<backend::Cpu>);
 

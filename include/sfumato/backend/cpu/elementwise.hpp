@@ -30,14 +30,15 @@ struct Elementwise {
     });
   }
 
-  template <class T>
-  static void activation_backward(Cpu& backend, Activation kind, Index n, const T* d_y, const T* x, T* d_x, bool accumulate) {
+  template <class T> static void activation_backward(Cpu& backend, Activation kind, Index n, const T* d_y, const T* x,
+                                                     T* d_x, bool accumulate) {
     backend.parallel(n, n, [&](Index begin, Index end, int) {
       if constexpr (std::is_same_v<T, float>) {
         backend.simd().activation_backward(kind, end - begin, d_y + begin, x + begin, d_x + begin, accumulate);
       } else {
         Reference plain;
-        reference::Pointwise::activation_backward(plain, kind, end - begin, d_y + begin, x + begin, d_x + begin, accumulate);
+        reference::Pointwise::activation_backward(plain, kind, end - begin, d_y + begin, x + begin, d_x + begin,
+                                                  accumulate);
       }
     });
   }
@@ -54,15 +55,16 @@ struct Elementwise {
     });
   }
 
-  template <class T>
-  static void swiglu_backward(Cpu& backend, Index rows, Index hidden, const T* d_y, const T* x, T* d_x, bool accumulate) {
+  template <class T> static void swiglu_backward(Cpu& backend, Index rows, Index hidden, const T* d_y, const T* x,
+                                                 T* d_x, bool accumulate) {
     backend.parallel(rows, rows * hidden, [&](Index begin, Index end, int) {
       const Index at = begin * hidden;
       if constexpr (std::is_same_v<T, float>) {
         backend.simd().swiglu_backward(end - begin, hidden, d_y + at, x + 2 * at, d_x + 2 * at, accumulate);
       } else {
         Reference plain;
-        reference::Pointwise::swiglu_backward(plain, end - begin, hidden, d_y + at, x + 2 * at, d_x + 2 * at, accumulate);
+        reference::Pointwise::swiglu_backward(plain, end - begin, hidden, d_y + at, x + 2 * at, d_x + 2 * at,
+                                              accumulate);
       }
     });
   }
@@ -79,39 +81,41 @@ struct Elementwise {
   }
 
   /// loss[0] = mean over samples of weight[b] * mean_j (x[b, j] - target[b, j])^2.
-  template <class T>
-  static void weighted_mse(Cpu& backend, Index batch, Index size, const T* x, const T* target, const double* weight, T* loss) {
+  template <class T> static void weighted_mse(Cpu& backend, Index batch, Index size, const T* x, const T* target,
+                                              const double* weight, T* loss) {
     double total = 0;
-    for (Index b = 0; b < batch; ++b) total += weight[b] * square_sum(backend, size, x + b * size, target + b * size) / static_cast<double>(size);
+    for (Index b = 0; b < batch; ++b)
+      total += weight[b] * square_sum(backend, size, x + b * size, target + b * size) / static_cast<double>(size);
     loss[0] = static_cast<T>(total / static_cast<double>(batch));
   }
 
-  template <class T>
-  static void weighted_mse_backward(Cpu& backend, Index batch, Index size, const T* d_loss, const T* x, const T* target,
-                                    const double* weight, T* d_x, reference::Nullable<T> d_target, bool accumulate) {
-    backend.parallel(batch, batch * size, [&](Index begin, Index end, int) {
-      for (Index b = begin; b < end; ++b) {
+  template <class T> static void weighted_mse_backward(Cpu& backend, Index batch, Index size, const T* d_loss,
+                                                       const T* x, const T* target, const double* weight, T* d_x,
+                                                       reference::Nullable<T> d_target, bool accumulate) {
+    for_pieces(backend, batch, size, [&](Index b, Index at, Index n) {
+      T* const d_other = d_target != nullptr ? d_target + at : nullptr;
+      if constexpr (std::is_same_v<T, float>) {
         const double factor = 2 * static_cast<double>(d_loss[0]) * weight[b] / static_cast<double>(batch * size);
-        T* const d_other = d_target != nullptr ? d_target + b * size : nullptr;
-        if constexpr (std::is_same_v<T, float>) {
-          backend.simd().scaled_difference(size, static_cast<float>(factor), x + b * size, target + b * size, d_x + b * size, d_other, accumulate);
-        } else {
-          Reference plain;
-          const double share = weight[b] / static_cast<double>(batch);
-          reference::Pointwise::weighted_mse_backward(plain, 1, size, d_loss, x + b * size, target + b * size, &share, d_x + b * size, d_other, accumulate);
-        }
+        backend.simd().scaled_difference(n, static_cast<float>(factor), x + at, target + at, d_x + at, d_other,
+                                         accumulate);
+      } else {
+        Reference plain;  // to which the piece is the whole batch
+        const double share = weight[b] * static_cast<double>(n) / static_cast<double>(batch * size);
+        reference::Pointwise::weighted_mse_backward(plain, 1, n, d_loss, x + at, target + at, &share, d_x + at, d_other,
+                                                    accumulate);
       }
     });
   }
 
-  template <class T>
-  static void linear_combination(Cpu& backend, Index batch, Index size, const double* alpha, const T* x, const double* beta,
-                                 reference::Nullable<const T> y, T* out, bool accumulate) {
+  template <class T> static void linear_combination(Cpu& backend, Index batch, Index size, const double* alpha,
+                                                    const T* x, const double* beta, reference::Nullable<const T> y,
+                                                    T* out, bool accumulate) {
     for_pieces(backend, batch, size, [&](Index b, Index at, Index n) {
       const double factor = y != nullptr ? beta[b] : 0;
       const T* const other = y != nullptr ? y + at : nullptr;
       if constexpr (std::is_same_v<T, float>) {
-        backend.simd().linear_combination(n, static_cast<float>(alpha[b]), x + at, static_cast<float>(factor), other, out + at, accumulate);
+        backend.simd().linear_combination(n, static_cast<float>(alpha[b]), x + at, static_cast<float>(factor), other,
+                                          out + at, accumulate);
       } else {
         Reference plain;
         reference::Pointwise::linear_combination(plain, 1, n, alpha + b, x + at, &factor, other, out + at, accumulate);
@@ -119,8 +123,8 @@ struct Elementwise {
     });
   }
 
-  template <class T>
-  static void dropout(Cpu& backend, Random random, std::uint64_t first, Index n, double rate, const T* x, T* y, bool accumulate) {
+  template <class T> static void dropout(Cpu& backend, Random random, std::uint64_t first, Index n, double rate,
+                                         const T* x, T* y, bool accumulate) {
     using C = compute_t<T>;
     const C scale = static_cast<C>(1 / (1 - rate));
     backend.parallel(n, n * 8, [&](Index begin, Index end, int) {
@@ -135,7 +139,8 @@ struct Elementwise {
     });
   }
 
-  template <class T> static void normal(Cpu& backend, Random random, std::uint64_t first, Index n, double scale, T* out) {
+  template <class T>
+  static void normal(Cpu& backend, Random random, std::uint64_t first, Index n, double scale, T* out) {
     backend.parallel(n, n * 16, [&](Index begin, Index end, int) {
       std::array<double, 4> normals{};
       for (Index i = begin; i < end; ++i) {
@@ -146,14 +151,15 @@ struct Elementwise {
     });
   }
 
-  template <class T>
-  static void adamw(Cpu& backend, const AdamWStep& s, Index n, T* weight, const T* gradient, T* m, T* v, reference::Nullable<T> ema1,
-                    reference::Nullable<T> ema2) {
+  template <class T> static void adamw(Cpu& backend, const AdamWStep& s, Index n, T* weight, const T* gradient, T* m,
+                                       T* v, reference::Nullable<T> ema1, reference::Nullable<T> ema2) {
     const auto single = [](double x) { return static_cast<float>(x); };
-    const AdamWFactors factors{single(s.gradient_scale), single(s.beta1), single(1 - s.beta1), single(s.beta2), single(1 - s.beta2),
-                               single(s.learning_rate / s.correction1), single(1 / s.correction2), single(s.epsilon),
-                               single(1 - s.learning_rate * s.weight_decay), single(s.ema1_decay), single(1 - s.ema1_decay),
-                               single(s.ema2_decay), single(1 - s.ema2_decay)};
+    const AdamWFactors factors{
+        single(s.gradient_scale),  single(s.beta1),          single(1 - s.beta1),
+        single(s.beta2),           single(1 - s.beta2),      single(s.learning_rate / s.correction1),
+        single(1 / s.correction2), single(s.epsilon),        single(1 - s.learning_rate * s.weight_decay),
+        single(s.ema1_decay),      single(1 - s.ema1_decay), single(s.ema2_decay),
+        single(1 - s.ema2_decay)};
     backend.parallel(n, n, [&](Index i, Index end, int) {
       T* const first = ema1 != nullptr ? ema1 + i : nullptr;
       T* const second = ema2 != nullptr ? ema2 + i : nullptr;
@@ -166,7 +172,9 @@ struct Elementwise {
     });
   }
 
-  template <class T> static double squared_norm(Cpu& backend, Index n, const T* x) { return square_sum<T>(backend, n, x, nullptr); }
+  template <class T> static double squared_norm(Cpu& backend, Index n, const T* x) {
+    return square_sum<T>(backend, n, x, nullptr);
+  }
 
  private:
   static constexpr Index piece = 16384;  // of the elements of one sum, or of one sample

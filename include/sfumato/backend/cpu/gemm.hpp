@@ -35,32 +35,45 @@ inline Index packed_b_size(Index tile_cols, Index depth, Index cols) { return de
 template <class T> struct GemmType {
   using C = compute_t<T>;
 
-  static Index tile_cols(const SimdTable& simd) { return std::is_same_v<C, double> ? simd.tile_cols_f64 : simd.tile_cols; }
+  static Index tile_cols(const SimdTable& simd) {
+    return std::is_same_v<C, double> ? simd.tile_cols_f64 : simd.tile_cols;
+  }
 
   static void pack_a(const SimdTable& simd, Index rows, Index depth, const T* a, Index row, Index col, C* out) {
-    if constexpr (std::is_same_v<T, float>) return simd.pack_a(rows, depth, a, row, col, out);
-    for (Index i = 0; i < rows; i += simd.tile_rows) {
-      const Index count = std::min(simd.tile_rows, rows - i);
-      C* const panel = out + i / simd.tile_rows * (depth * simd.tile_rows + simd.lanes);
-      for (Index k = 0; k < depth; ++k)
-        for (Index r = 0; r < count; ++r) panel[k * count + r] = static_cast<C>(a[(i + r) * row + k * col]);
+    if constexpr (std::is_same_v<T, float>) {
+      simd.pack_a(rows, depth, a, row, col, out);
+    } else {
+      for (Index i = 0; i < rows; i += simd.tile_rows) {
+        const Index count = std::min(simd.tile_rows, rows - i);
+        C* const panel = out + i / simd.tile_rows * (depth * simd.tile_rows + simd.lanes);
+        for (Index k = 0; k < depth; ++k)
+          for (Index r = 0; r < count; ++r) panel[k * count + r] = static_cast<C>(a[(i + r) * row + k * col]);
+      }
     }
   }
 
   static void pack_b(const SimdTable& simd, Index depth, Index cols, const T* b, Index row, Index col, C* out) {
-    if constexpr (std::is_same_v<T, float>) return simd.pack_b(depth, cols, b, row, col, out);
-    const Index width = tile_cols(simd);
-    for (Index j = 0; j < cols; j += width, out += depth * width)
-      for (Index k = 0; k < depth; ++k)
-        for (Index c = 0; c < width; ++c) out[k * width + c] = j + c < cols ? static_cast<C>(b[k * row + (j + c) * col]) : C(0);
+    if constexpr (std::is_same_v<T, float>) {
+      simd.pack_b(depth, cols, b, row, col, out);
+    } else {
+      const Index width = tile_cols(simd);
+      for (Index j = 0; j < cols; j += width, out += depth * width)
+        for (Index k = 0; k < depth; ++k)
+          for (Index c = 0; c < width; ++c)
+            out[k * width + c] = j + c < cols ? static_cast<C>(b[k * row + (j + c) * col]) : C(0);
+    }
   }
 
-  static void multiply(const SimdTable& simd, Index rows, Index cols, Index depth, const C* a, const C* b, C* c, Index c_row, bool add) {
-    if constexpr (std::is_same_v<C, double>) simd.multiply_panels_f64(rows, cols, depth, a, b, c, c_row, add);
-    else simd.multiply_panels(rows, cols, depth, a, b, c, c_row, add);
+  static void multiply(const SimdTable& simd, Index rows, Index cols, Index depth, const C* a, const C* b, C* c,
+                       Index c_row, bool add) {
+    if constexpr (std::is_same_v<C, double>)
+      simd.multiply_panels_f64(rows, cols, depth, a, b, c, c_row, add);
+    else
+      simd.multiply_panels(rows, cols, depth, a, b, c, c_row, add);
   }
 
-  static void finish(const SimdTable& simd, Index rows, Index cols, C* c, Index c_row, const C* bias, Activation activation) {
+  static void finish(const SimdTable& simd, Index rows, Index cols, C* c, Index c_row, const C* bias,
+                     Activation activation) {
     if constexpr (std::is_same_v<C, float>) {
       simd.finish_tile(rows, cols, c, c_row, bias, activation);
     } else {
@@ -79,29 +92,27 @@ template <class T> struct GemmBlock {
   const T* bias;
 };
 
+/// Few rows use a packed column panel only a few times: then it had better still be in the nearest cache.
+inline Index block_columns(const SimdTable& simd, Index rows) { return rows <= 4 * simd.tile_rows ? 128 : col_block; }
+
 /// The scratch arrays of one thread, sized for the rectangles of one call.
 template <class T> struct GemmScratch {
   using C = compute_t<T>;
   C *a, *b, *c, *bias;
 
-  /// `block_cols` as block_columns() gives it.
-  GemmScratch(Carver& carver, const SimdTable& simd, Index rows, Index cols, Index block_cols, Index depth) {
+  GemmScratch(Carver& carver, const SimdTable& simd, Index rows, Index cols, Index depth) {
     const Index k = std::min(depth, depth_block);
     a = carver.take<C>(packed_a_size(simd, std::min(rows, row_block), k));
-    b = carver.take<C>(packed_b_size(GemmType<T>::tile_cols(simd), k, std::min(cols, block_cols)));
+    b = carver.take<C>(packed_b_size(GemmType<T>::tile_cols(simd), k, std::min(cols, block_columns(simd, rows))));
     constexpr bool converts = !std::is_same_v<T, C>;
     c = carver.take<C>(converts ? rows * cols : 0);
     bias = carver.take<C>(converts ? cols : 0);
   }
 };
 
-/// Few rows use a packed column panel only a few times: then it had better still be in the nearest cache.
-inline Index block_columns(const SimdTable& simd, Index rows) { return rows <= 4 * simd.tile_rows ? 128 : col_block; }
-
 /// The loop nest: columns, depth, rows; then the panels inside the micro-kernels.
-template <class T>
-void multiply_block(const SimdTable& simd, const MatmulShape& s, const GemmBlock<T>& block, GemmScratch<T>& scratch, bool accumulate,
-                    Activation activation) {
+template <class T> void multiply_block(const SimdTable& simd, const MatmulShape& s, const GemmBlock<T>& block,
+                                       GemmScratch<T>& scratch, bool accumulate, Activation activation) {
   using Type = GemmType<T>;
   using C = compute_t<T>;
   constexpr bool converts = !std::is_same_v<T, C>;
@@ -160,9 +171,11 @@ inline GemmPartition partition(const SimdTable& simd, Index tile_cols, Index m, 
     p.col_size = round_up(ceil_div(n, ceil_div(parts, rows)), tile_cols);
     p.row_parts = ceil_div(m, p.row_size);
     p.col_parts = ceil_div(n, p.col_size);
-    const auto height = static_cast<double>(std::min(p.row_size, m)), width = static_cast<double>(std::min(p.col_size, n));
+    const auto height = static_cast<double>(std::min(p.row_size, m)),
+               width = static_cast<double>(std::min(p.col_size, n));
     const double packing = 5;  // one element packed, in multiply-adds of one element
-    const double time = (height * width + packing * (height + width)) * static_cast<double>(ceil_div(p.row_parts * p.col_parts, parts));
+    const double time =
+        (height * width + packing * (height + width)) * static_cast<double>(ceil_div(p.row_parts * p.col_parts, parts));
     if (best.row_size == 0 || time < best_time) {
       best = p;
       best_time = time;
@@ -181,9 +194,8 @@ inline MatmulShape fold_batch(MatmulShape s) {
 }
 
 struct Gemm {
-  template <class T>
-  static void matmul(Cpu& backend, const MatmulShape& shape, const T* a, const T* b, T* c, bool accumulate,
-                     reference::Nullable<const T> bias, Activation activation) {
+  template <class T> static void matmul(Cpu& backend, const MatmulShape& shape, const T* a, const T* b, T* c,
+                                        bool accumulate, reference::Nullable<const T> bias, Activation activation) {
     const MatmulShape s = fold_batch(shape);
     if (s.m <= 0 || s.n <= 0 || s.batch <= 0) return;
     if (s.k <= 0) return without_depth(backend, s, c, accumulate, bias, activation);
@@ -199,7 +211,7 @@ struct Gemm {
     const auto scratch = [&](std::byte* memory, std::size_t* bytes) {
       Carver carver(memory);
       const Index rows = std::min(p.row_size, s.m), cols = std::min(p.col_size, s.n);
-      GemmScratch<T> result(carver, simd, rows, cols, std::max(col_block, block_columns(simd, rows)), s.k);
+      GemmScratch<T> result(carver, simd, rows, cols, s.k);
       if (bytes != nullptr) *bytes = carver.bytes();
       return result;
     };
@@ -212,9 +224,12 @@ struct Gemm {
       for (Index task = begin; task < end; ++task) {
         const Index matrix = task / per_matrix, part = task % per_matrix;
         const Index i = p.row_begin(part % p.row_parts), j = p.col_begin(part / p.row_parts);
-        const GemmBlock<T> block{std::min(p.row_size, s.m - i), std::min(p.col_size, s.n - j),
-                                 a + matrix * s.a_batch + i * s.a_row, b + matrix * s.b_batch + j * s.b_col,
-                                 c + matrix * s.c_batch + i * s.c_row + j, bias != nullptr ? bias + j : nullptr};
+        const GemmBlock<T> block{std::min(p.row_size, s.m - i),
+                                 std::min(p.col_size, s.n - j),
+                                 a + matrix * s.a_batch + i * s.a_row,
+                                 b + matrix * s.b_batch + j * s.b_col,
+                                 c + matrix * s.c_batch + i * s.c_row + j,
+                                 bias != nullptr ? bias + j : nullptr};
         multiply_block<T>(simd, s, block, memory, accumulate, activation);
       }
     });
@@ -223,7 +238,8 @@ struct Gemm {
  private:
   /// As many threads as have a few microseconds of work each.
   static Index useful_threads(const Cpu& backend, const MatmulShape& s) {
-    const double work = static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k) * static_cast<double>(s.batch);
+    const double work =
+        static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k) * static_cast<double>(s.batch);
     return static_cast<Index>(std::clamp(work / 250e3, 1.0, static_cast<double>(backend.threads())));
   }
 
@@ -233,7 +249,8 @@ struct Gemm {
     for (Index batch = 0; !accumulate && batch < s.batch; ++batch)
       for (Index i = 0; i < s.m; ++i)
         for (Index j = 0; j < s.n; ++j)
-          c[batch * s.c_batch + i * s.c_row + j] = static_cast<T>(reference::activate(activation, reference::value_or(bias, j, 0)));
+          c[batch * s.c_batch + i * s.c_row + j] =
+              static_cast<T>(reference::activate(activation, reference::value_or(bias, j, 0)));
   }
 };
 

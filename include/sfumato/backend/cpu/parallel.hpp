@@ -39,7 +39,7 @@ template <class Body> void parallel_for(int threads, Index count, Index grain, c
     return;
   }
 #if defined(_OPENMP)
-#pragma omp parallel num_threads(static_cast<int>(parts))
+#pragma omp parallel num_threads(static_cast <int>(parts))
   {
     const Index t = omp_get_thread_num(), n = omp_get_num_threads();
     body(count * t / n, count * (t + 1) / n, static_cast<int>(t));

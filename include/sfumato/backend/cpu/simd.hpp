@@ -1,5 +1,5 @@
-// The vector kernels of the CPU backend, compiled once per instruction set whatever -march the translation unit has, and
-// chosen at run time.
+// The vector kernels of the CPU backend, compiled once per instruction set whatever -march the translation unit has,
+// and chosen at run time.
 //
 // Every function of a target carries the target attribute itself, always_inline helpers included: a helper without it
 // would have its vectors lowered, and a pragma around the file would not reach template instantiations. For the same
@@ -24,6 +24,11 @@
 #define SFUMATO_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define SFUMATO_UNROLL _Pragma("GCC unroll 16")
+#endif
+// nvcc does not know the pragma but hands it on.
+#if defined(__CUDACC__)
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 1675
 #endif
 #define SFUMATO_SIMD inline __attribute__((always_inline)) SFUMATO_TARGET
 
@@ -71,3 +76,6 @@ SFUMATO_END
 
 #undef SFUMATO_SIMD
 #undef SFUMATO_UNROLL
+#if defined(__CUDACC__)
+#pragma nv_diagnostic pop
+#endif

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__)
 #define SFUMATO_CPU_X86 1
 #else
 #define SFUMATO_CPU_X86 0

@@ -15,8 +15,8 @@ namespace reference {
 
 struct Attention {
   /// out = softmax(scale q k^T) v; lse = log sum exp of each row of scores.
-  template <class T>
-  static void attention(Reference&, const AttentionShape& s, const T* q, const T* k, const T* v, T* out, Nullable<T> lse) {
+  template <class T> static void attention(Reference&, const AttentionShape& s, const T* q, const T* k, const T* v,
+                                           T* out, Nullable<T> lse) {
     std::vector<double> scores(static_cast<std::size_t>(s.keys));
     for (Index b = 0; b < s.batch; ++b)
       for (Index h = 0; h < s.heads; ++h)
@@ -41,9 +41,9 @@ struct Attention {
 
   /// With P = exp(scale q k^T - lse): d_v = P^T d_out, d_P = d_out v^T, d_S = scale P (d_P - sum_j P d_P), and
   /// sum_j P d_P = d_out . out; d_q = d_S k, d_k = d_S^T q.
-  template <class T>
-  static void attention_backward(Reference&, const AttentionShape& s, const T* d_out, const T* q, const T* k, const T* v,
-                                 const T* out, const T* lse, T* d_q, T* d_k, T* d_v, bool accumulate) {
+  template <class T> static void attention_backward(Reference&, const AttentionShape& s, const T* d_out, const T* q,
+                                                    const T* k, const T* v, const T* out, const T* lse, T* d_q, T* d_k,
+                                                    T* d_v, bool accumulate) {
     const Index width = s.head_dim;
     std::vector<double> d_query(at(width)), d_keys(at(s.keys * width)), d_values(at(s.keys * width));  // of one head
     for (Index b = 0; b < s.batch; ++b)
@@ -51,7 +51,8 @@ struct Attention {
         std::fill(d_keys.begin(), d_keys.end(), 0.0);
         std::fill(d_values.begin(), d_values.end(), 0.0);
         for (Index i = 0; i < s.queries; ++i) {
-          const Index q_offset = b * s.q_batch + i * s.q_row + h * width, o_offset = b * s.o_batch + i * s.o_row + h * width;
+          const Index q_offset = b * s.q_batch + i * s.q_row + h * width,
+                      o_offset = b * s.o_batch + i * s.o_row + h * width;
           const double row_dot = dot(d_out + o_offset, out + o_offset, width);
           const auto log_sum = static_cast<double>(lse[(b * s.heads + h) * s.queries + i]);
           std::fill(d_query.begin(), d_query.end(), 0.0);

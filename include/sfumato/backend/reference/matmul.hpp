@@ -18,13 +18,14 @@ struct Memory {
   static void deallocate(Reference&, void* memory) { deallocate_host(memory); }
   template <class T> static void upload(Reference&, T* dst, const T* host, Index n) { std::copy_n(host, n, dst); }
   template <class T> static void download(Reference&, T* host, const T* src, Index n) { std::copy_n(src, n, host); }
-  template <class T> static void fill(Reference&, Index n, double value, T* x) { std::fill_n(x, n, static_cast<T>(value)); }
+  template <class T> static void fill(Reference&, Index n, double value, T* x) {
+    std::fill_n(x, n, static_cast<T>(value));
+  }
 };
 
 struct Matmul {
-  template <class T>
-  static void matmul(Reference&, const MatmulShape& s, const T* a, const T* b, T* c, bool accumulate,
-                     Nullable<const T> bias, Activation activation) {
+  template <class T> static void matmul(Reference&, const MatmulShape& s, const T* a, const T* b, T* c, bool accumulate,
+                                        Nullable<const T> bias, Activation activation) {
     for (Index batch = 0; batch < s.batch; ++batch)
       for (Index i = 0; i < s.m; ++i)
         for (Index j = 0; j < s.n; ++j) {
@@ -44,8 +45,7 @@ struct Matmul {
     }
   }
 
-  template <class T>
-  static void strided_copy(Reference&, const CopyShape& s, const T* src, T* dst, bool accumulate) {
+  template <class T> static void strided_copy(Reference&, const CopyShape& s, const T* src, T* dst, bool accumulate) {
     copy_loop(s, 0, src, dst, accumulate);
   }
 

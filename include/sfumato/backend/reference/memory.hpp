@@ -26,12 +26,13 @@ template <class T> T* allocate_host(Index n) {
   const auto count = static_cast<std::size_t>(n);
   void* memory = nullptr;
   if (count <= std::numeric_limits<std::size_t>::max() / 2 / sizeof(T))
-    memory = ::operator new(std::max<std::size_t>(count * sizeof(T), 1), std::align_val_t{memory_alignment}, std::nothrow);
+    memory =
+        ::operator new (std::max<std::size_t>(count * sizeof(T), 1), std::align_val_t{memory_alignment}, std::nothrow);
   check(memory != nullptr, "out-of-memory", "cannot allocate ", n, " elements of ", sizeof(T), " bytes");
   return static_cast<T*>(memory);
 }
 
-inline void deallocate_host(void* memory) noexcept { ::operator delete(memory, std::align_val_t{memory_alignment}); }
+inline void deallocate_host(void* memory) noexcept { ::operator delete (memory, std::align_val_t{memory_alignment}); }
 
 /// destination = value, or += value.
 template <class T> void store(T& destination, double value, bool accumulate) {

@@ -21,20 +21,28 @@ inline double silu_derivative(double x) { return sigmoid(x) * (1 + x * (1 - sigm
 
 inline double activate(Activation activation, double x) {
   switch (activation) {
-    case Activation::none: return x;
-    case Activation::relu: return x > 0 ? x : 0;
-    case Activation::silu: return silu(x);
-    case Activation::gelu_erf: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::gelu_tanh: return 0.5 * x * (1 + std::tanh(gelu_tanh_root * (x + gelu_tanh_cubic * x * x * x)));
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return x > 0 ? x : 0;
+    case Activation::silu:
+      return silu(x);
+    case Activation::gelu_erf:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(gelu_tanh_root * (x + gelu_tanh_cubic * x * x * x)));
   }
   return x;
 }
 
 inline double activate_derivative(Activation activation, double x) {
   switch (activation) {
-    case Activation::none: return 1;
-    case Activation::relu: return x > 0 ? 1 : 0;
-    case Activation::silu: return silu_derivative(x);
+    case Activation::none:
+      return 1;
+    case Activation::relu:
+      return x > 0 ? 1 : 0;
+    case Activation::silu:
+      return silu_derivative(x);
     case Activation::gelu_erf:
       return 0.5 * (1 + std::erf(x / std::sqrt(2.0))) + 0.5 * gelu_tanh_root * x * std::exp(-0.5 * x * x);
     case Activation::gelu_tanh: {
@@ -50,8 +58,8 @@ struct Pointwise {
     for (Index i = 0; i < n; ++i) y[i] = static_cast<T>(activate(kind, static_cast<double>(x[i])));
   }
 
-  template <class T>
-  static void activation_backward(Reference&, Activation kind, Index n, const T* d_y, const T* x, T* d_x, bool accumulate) {
+  template <class T> static void activation_backward(Reference&, Activation kind, Index n, const T* d_y, const T* x,
+                                                     T* d_x, bool accumulate) {
     for (Index i = 0; i < n; ++i)
       store(d_x[i], static_cast<double>(d_y[i]) * activate_derivative(kind, static_cast<double>(x[i])), accumulate);
   }
@@ -79,8 +87,8 @@ struct Pointwise {
   }
 
   /// loss[0] = mean over samples of weight[b] * mean_j (x[b, j] - target[b, j])^2.
-  template <class T>
-  static void weighted_mse(Reference&, Index batch, Index size, const T* x, const T* target, const double* weight, T* loss) {
+  template <class T> static void weighted_mse(Reference&, Index batch, Index size, const T* x, const T* target,
+                                              const double* weight, T* loss) {
     double total = 0;
     for (Index b = 0; b < batch; ++b) {
       double sum = 0;
@@ -93,9 +101,9 @@ struct Pointwise {
     loss[0] = static_cast<T>(total / static_cast<double>(batch));
   }
 
-  template <class T>
-  static void weighted_mse_backward(Reference&, Index batch, Index size, const T* d_loss, const T* x, const T* target,
-                                    const double* weight, T* d_x, Nullable<T> d_target, bool accumulate) {
+  template <class T> static void weighted_mse_backward(Reference&, Index batch, Index size, const T* d_loss, const T* x,
+                                                       const T* target, const double* weight, T* d_x,
+                                                       Nullable<T> d_target, bool accumulate) {
     for (Index b = 0; b < batch; ++b) {
       const double factor = 2 * static_cast<double>(d_loss[0]) * weight[b] / static_cast<double>(batch * size);
       for (Index j = b * size; j < (b + 1) * size; ++j) {
@@ -107,20 +115,21 @@ struct Pointwise {
   }
 
   /// out[b, j] (+)= alpha[b] x[b, j] + beta[b] y[b, j].
-  template <class T>
-  static void linear_combination(Reference&, Index batch, Index size, const double* alpha, const T* x, const double* beta,
-                                 Nullable<const T> y, T* out, bool accumulate) {
+  template <class T> static void linear_combination(Reference&, Index batch, Index size, const double* alpha,
+                                                    const T* x, const double* beta, Nullable<const T> y, T* out,
+                                                    bool accumulate) {
     for (Index b = 0; b < batch; ++b)
       for (Index j = b * size; j < (b + 1) * size; ++j)
-        store(out[j], alpha[b] * static_cast<double>(x[j]) + (y != nullptr ? beta[b] * static_cast<double>(y[j]) : 0), accumulate);
+        store(out[j], alpha[b] * static_cast<double>(x[j]) + (y != nullptr ? beta[b] * static_cast<double>(y[j]) : 0),
+              accumulate);
   }
 
   template <class T> static void multiply(Reference&, Index n, const T* x, const T* y, T* out, bool accumulate) {
     for (Index i = 0; i < n; ++i) store(out[i], static_cast<double>(x[i]) * static_cast<double>(y[i]), accumulate);
   }
 
-  template <class T>
-  static void dropout(Reference&, Random random, std::uint64_t first, Index n, double rate, const T* x, T* y, bool accumulate) {
+  template <class T> static void dropout(Reference&, Random random, std::uint64_t first, Index n, double rate,
+                                         const T* x, T* y, bool accumulate) {
     for (Index i = 0; i < n; ++i) {
       const bool keep = random.uniform(first + static_cast<std::uint64_t>(i)) >= rate;
       store(y[i], keep ? static_cast<double>(x[i]) / (1 - rate) : 0, accumulate);
@@ -131,9 +140,8 @@ struct Pointwise {
     for (Index i = 0; i < n; ++i) out[i] = static_cast<T>(scale * random.normal(first + static_cast<std::uint64_t>(i)));
   }
 
-  template <class T>
-  static void adamw(Reference&, const AdamWStep& s, Index n, T* weight, const T* gradient, T* m, T* v, Nullable<T> ema1,
-                    Nullable<T> ema2) {
+  template <class T> static void adamw(Reference&, const AdamWStep& s, Index n, T* weight, const T* gradient, T* m,
+                                       T* v, Nullable<T> ema1, Nullable<T> ema2) {
     for (Index i = 0; i < n; ++i) {
       const double g = s.gradient_scale * static_cast<double>(gradient[i]);
       const double m_new = s.beta1 * static_cast<double>(m[i]) + (1 - s.beta1) * g;
@@ -143,8 +151,10 @@ struct Pointwise {
       m[i] = static_cast<T>(m_new);
       v[i] = static_cast<T>(v_new);
       weight[i] = static_cast<T>(w);
-      if (ema1 != nullptr) ema1[i] = static_cast<T>(s.ema1_decay * static_cast<double>(ema1[i]) + (1 - s.ema1_decay) * w);
-      if (ema2 != nullptr) ema2[i] = static_cast<T>(s.ema2_decay * static_cast<double>(ema2[i]) + (1 - s.ema2_decay) * w);
+      if (ema1 != nullptr)
+        ema1[i] = static_cast<T>(s.ema1_decay * static_cast<double>(ema1[i]) + (1 - s.ema1_decay) * w);
+      if (ema2 != nullptr)
+        ema2[i] = static_cast<T>(s.ema2_decay * static_cast<double>(ema2[i]) + (1 - s.ema2_decay) * w);
     }
   }
 

@@ -16,12 +16,11 @@ struct Reference {
 };
 }  // namespace backend
 
-template <>
-struct Kernels<backend::Reference> : backend::reference::Memory,
-                                     backend::reference::Matmul,
-                                     backend::reference::Pointwise,
-                                     backend::reference::Rows,
-                                     backend::reference::Attention {};
+template <> struct Kernels<backend::Reference> : backend::reference::Memory,
+                                                 backend::reference::Matmul,
+                                                 backend::reference::Pointwise,
+                                                 backend::reference::Rows,
+                                                 backend::reference::Attention {};
 
 static_assert(Backend<backend::Reference>);
 

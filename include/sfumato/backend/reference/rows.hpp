@@ -16,10 +16,9 @@ namespace reference {
 
 struct Rows {
   /// y = (x_hat * weight + bias) * (1 + scale) + shift, x_hat = (x - mean) * rstd; RMSNorm has mean 0.
-  template <class T>
-  static void norm(Reference&, NormKind kind, const RowShape& s, double epsilon, const T* x, Nullable<const T> weight,
-                   Nullable<const T> bias, Nullable<const T> shift, Nullable<const T> scale, T* y, Nullable<T> mean_out,
-                   Nullable<T> rstd_out) {
+  template <class T> static void norm(Reference&, NormKind kind, const RowShape& s, double epsilon, const T* x,
+                                      Nullable<const T> weight, Nullable<const T> bias, Nullable<const T> shift,
+                                      Nullable<const T> scale, T* y, Nullable<T> mean_out, Nullable<T> rstd_out) {
     const auto width = static_cast<double>(s.width);
     for (Index r = 0; r < s.rows; ++r) {
       const T* row = x + r * s.width;
@@ -28,7 +27,8 @@ struct Rows {
         for (Index j = 0; j < s.width; ++j) mean += static_cast<double>(row[j]);
         mean /= width;
       }
-      for (Index j = 0; j < s.width; ++j) square += (static_cast<double>(row[j]) - mean) * (static_cast<double>(row[j]) - mean);
+      for (Index j = 0; j < s.width; ++j)
+        square += (static_cast<double>(row[j]) - mean) * (static_cast<double>(row[j]) - mean);
       const double rstd = 1 / std::sqrt(square / width + epsilon);
       const Index modulation = r / s.rows_per_sample * s.modulation_stride;
       for (Index j = 0; j < s.width; ++j) {
@@ -43,16 +43,17 @@ struct Rows {
   }
 
   /// `mean` may be null for RMSNorm only.
-  template <class T>
-  static void norm_backward(Reference&, NormKind kind, const RowShape& s, const T* d_y, const T* x, Nullable<const T> weight,
-                            Nullable<const T> bias, Nullable<const T> scale, Nullable<const T> mean, const T* rstd,
-                            Nullable<T> d_x, bool accumulate, Nullable<T> d_weight, Nullable<T> d_bias, Nullable<T> d_shift,
-                            Nullable<T> d_scale) {
+  template <class T> static void norm_backward(Reference&, NormKind kind, const RowShape& s, const T* d_y, const T* x,
+                                               Nullable<const T> weight, Nullable<const T> bias,
+                                               Nullable<const T> scale, Nullable<const T> mean, const T* rstd,
+                                               Nullable<T> d_x, bool accumulate, Nullable<T> d_weight,
+                                               Nullable<T> d_bias, Nullable<T> d_shift, Nullable<T> d_scale) {
     ColumnSums weight_sum(s.width), bias_sum(s.width), shift_sum(s.width), scale_sum(s.width);
     std::vector<double> x_hat(static_cast<std::size_t>(s.width)), d_x_hat(x_hat);  // one row
     for (Index r = 0; r < s.rows; ++r) {
       const Index modulation = r / s.rows_per_sample * s.modulation_stride;
-      const double row_mean = kind == NormKind::layer ? static_cast<double>(mean[r]) : 0, row_rstd = static_cast<double>(rstd[r]);
+      const double row_mean = kind == NormKind::layer ? static_cast<double>(mean[r]) : 0,
+                   row_rstd = static_cast<double>(rstd[r]);
       double sum = 0, projection = 0;  // of d_x_hat, and of d_x_hat * x_hat
       for (Index j = 0; j < s.width; ++j) {
         const auto i = static_cast<std::size_t>(j);
@@ -70,7 +71,8 @@ struct Rows {
       if (kind == NormKind::rms) sum = 0;  // nothing was subtracted
       for (Index j = 0; d_x != nullptr && j < s.width; ++j) {
         const auto i = static_cast<std::size_t>(j);
-        store(d_x[r * s.width + j], row_rstd * (d_x_hat[i] - (sum + x_hat[i] * projection) / static_cast<double>(s.width)), accumulate);
+        store(d_x[r * s.width + j],
+              row_rstd * (d_x_hat[i] - (sum + x_hat[i] * projection) / static_cast<double>(s.width)), accumulate);
       }
       if ((r + 1) % s.rows_per_sample == 0 || r + 1 == s.rows) {
         shift_sum.flush(d_shift, modulation);
@@ -91,15 +93,16 @@ struct Rows {
       }
   }
 
-  template <class T>
-  static void gated_residual_backward(Reference&, const RowShape& s, const T* d_y, const T* h, const T* gate, Nullable<T> d_h,
-                                      bool accumulate, Nullable<T> d_gate) {
+  template <class T> static void gated_residual_backward(Reference&, const RowShape& s, const T* d_y, const T* h,
+                                                         const T* gate, Nullable<T> d_h, bool accumulate,
+                                                         Nullable<T> d_gate) {
     ColumnSums gate_sum(s.width);
     for (Index r = 0; r < s.rows; ++r) {
       const Index modulation = r / s.rows_per_sample * s.modulation_stride;
       for (Index j = 0; j < s.width; ++j) {
         const Index i = r * s.width + j;
-        if (d_h != nullptr) store(d_h[i], static_cast<double>(d_y[i]) * static_cast<double>(gate[modulation + j]), accumulate);
+        if (d_h != nullptr)
+          store(d_h[i], static_cast<double>(d_y[i]) * static_cast<double>(gate[modulation + j]), accumulate);
         gate_sum[j] += static_cast<double>(d_y[i]) * static_cast<double>(h[i]);
       }
       if ((r + 1) % s.rows_per_sample == 0 || r + 1 == s.rows) gate_sum.flush(d_gate, modulation);
@@ -107,9 +110,9 @@ struct Rows {
   }
 
   /// RMSNorm of each head of q and k (no norm, and rstd 1, without a weight), then rotation of each interleaved pair.
-  template <class T>
-  static void qk_norm_rotary(Reference&, const QkShape& s, const T* qkv, Nullable<const T> q_weight, Nullable<const T> k_weight,
-                             Nullable<const T> table, T* qk, Nullable<T> rstd_out) {
+  template <class T> static void qk_norm_rotary(Reference&, const QkShape& s, const T* qkv, Nullable<const T> q_weight,
+                                                Nullable<const T> k_weight, Nullable<const T> table, T* qk,
+                                                Nullable<T> rstd_out) {
     const Index width = s.head_dim;
     std::vector<double> head(static_cast<std::size_t>(width));
     for (Index r = 0; r < s.rows; ++r)
@@ -126,10 +129,11 @@ struct Rows {
       }
   }
 
-  template <class T>
-  static void qk_norm_rotary_backward(Reference&, const QkShape& s, const T* d_qk, const T* qkv, Nullable<const T> q_weight,
-                                      Nullable<const T> k_weight, Nullable<const T> table, Nullable<const T> rstd, T* d_qkv,
-                                      bool accumulate, Nullable<T> d_q_weight, Nullable<T> d_k_weight) {
+  template <class T> static void qk_norm_rotary_backward(Reference&, const QkShape& s, const T* d_qk, const T* qkv,
+                                                         Nullable<const T> q_weight, Nullable<const T> k_weight,
+                                                         Nullable<const T> table, Nullable<const T> rstd, T* d_qkv,
+                                                         bool accumulate, Nullable<T> d_q_weight,
+                                                         Nullable<T> d_k_weight) {
     const Index width = s.head_dim;
     ColumnSums q_sum(width), k_sum(width);
     std::vector<double> d(static_cast<std::size_t>(width));
@@ -152,7 +156,8 @@ struct Rows {
           projection += d[i] * x_hat / static_cast<double>(width);
         }
         for (Index j = 0; j < width; ++j)
-          store(d_x[j], scale * (d[static_cast<std::size_t>(j)] - static_cast<double>(x[j]) * scale * projection), accumulate);
+          store(d_x[j], scale * (d[static_cast<std::size_t>(j)] - static_cast<double>(x[j]) * scale * projection),
+                accumulate);
       }
     if (q_weight != nullptr) q_sum.flush(d_q_weight, 0);
     if (k_weight != nullptr) k_sum.flush(d_k_weight, 0);
@@ -161,7 +166,8 @@ struct Rows {
   template <class T> static void softmax(Reference&, Index rows, Index width, const T* x, T* y) {
     for (Index r = 0; r < rows; ++r) {
       const double log_sum = log_sum_exp(x + r * width, width);
-      for (Index j = r * width; j < (r + 1) * width; ++j) y[j] = static_cast<T>(std::exp(static_cast<double>(x[j]) - log_sum));
+      for (Index j = r * width; j < (r + 1) * width; ++j)
+        y[j] = static_cast<T>(std::exp(static_cast<double>(x[j]) - log_sum));
     }
   }
 
@@ -169,15 +175,16 @@ struct Rows {
   static void softmax_backward(Reference&, Index rows, Index width, const T* d_y, const T* y, T* d_x, bool accumulate) {
     for (Index r = 0; r < rows; ++r) {
       double dot = 0;
-      for (Index j = r * width; j < (r + 1) * width; ++j) dot += static_cast<double>(d_y[j]) * static_cast<double>(y[j]);
+      for (Index j = r * width; j < (r + 1) * width; ++j)
+        dot += static_cast<double>(d_y[j]) * static_cast<double>(y[j]);
       for (Index j = r * width; j < (r + 1) * width; ++j)
         store(d_x[j], static_cast<double>(y[j]) * (static_cast<double>(d_y[j]) - dot), accumulate);
     }
   }
 
   /// loss[0] = mean over rows of -log softmax(x)[label].
-  template <class T>
-  static void cross_entropy(Reference&, Index rows, Index classes, const T* x, const int* labels, T* probabilities, T* loss) {
+  template <class T> static void cross_entropy(Reference&, Index rows, Index classes, const T* x, const int* labels,
+                                               T* probabilities, T* loss) {
     double total = 0;
     for (Index r = 0; r < rows; ++r) {
       const T* row = x + r * classes;
@@ -189,18 +196,17 @@ struct Rows {
     loss[0] = static_cast<T>(total / static_cast<double>(rows));
   }
 
-  template <class T>
-  static void cross_entropy_backward(Reference&, Index rows, Index classes, const T* d_loss, const T* probabilities,
-                                     const int* labels, T* d_x, bool accumulate) {
+  template <class T> static void cross_entropy_backward(Reference&, Index rows, Index classes, const T* d_loss,
+                                                        const T* probabilities, const int* labels, T* d_x,
+                                                        bool accumulate) {
     const double factor = static_cast<double>(d_loss[0]) / static_cast<double>(rows);
     for (Index r = 0; r < rows; ++r)
       for (Index j = 0; j < classes; ++j)
-        store(d_x[r * classes + j], factor * (static_cast<double>(probabilities[r * classes + j]) - (j == labels[r] ? 1 : 0)),
-              accumulate);
+        store(d_x[r * classes + j],
+              factor * (static_cast<double>(probabilities[r * classes + j]) - (j == labels[r] ? 1 : 0)), accumulate);
   }
 
-  template <class T>
-  static void embedding(Reference&, Index n, Index width, const T* table, const int* labels, T* y) {
+  template <class T> static void embedding(Reference&, Index n, Index width, const T* table, const int* labels, T* y) {
     for (Index i = 0; i < n; ++i) std::copy_n(table + labels[i] * width, width, y + i * width);
   }
 

@@ -1,0 +1,21 @@
+# tests/fuzz/<name>.cpp becomes the libFuzzer program fuzz_<name> and a short run of it. With tests/fuzz/corpus/<name>/
+# present, the run starts from those files; what it finds stays in the build tree.
+if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  message(FATAL_ERROR "SFUMATO_BUILD_FUZZ needs clang: use the preset fuzz")
+endif()
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz/*.cpp")
+foreach(source IN LISTS sources)
+  cmake_path(GET source STEM name)
+  set(work "${PROJECT_BINARY_DIR}/fuzz/${name}")
+  file(MAKE_DIRECTORY "${work}/corpus")
+  set(corpus "${work}/corpus")
+  if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+    list(APPEND corpus "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+  endif()
+  add_executable(fuzz_${name} "${source}")
+  target_link_libraries(fuzz_${name} PRIVATE $<IF:$<TARGET_EXISTS:sfumato::io>,sfumato::io,sfumato::sfumato>)
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  add_test(NAME fuzz.${name}
+    COMMAND fuzz_${name} -max_total_time=20 -seed=1 "-artifact_prefix=${work}/" ${corpus})
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300)
+endforeach()

@@ -1,0 +1,17 @@
+# cmake -P MustNotCompile.cmake -- <regex> <compiler> <argument>...
+# The command must fail, with output that matches. (CTest's PASS_REGULAR_EXPRESSION alone ignores the exit status.)
+set(regex "${CMAKE_ARGV4}")
+set(command)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE 5 ${last})
+  list(APPEND command "${CMAKE_ARGV${i}}")
+endforeach()
+
+set(ENV{LC_ALL} C)
+execute_process(COMMAND ${command} OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
+if(result EQUAL 0)
+  message(FATAL_ERROR "compiled, but should have been rejected with: ${regex}")
+elseif(NOT output MATCHES "${regex}")
+  message("${output}")
+  message(FATAL_ERROR "rejected (${result}), but not with: ${regex}")
+endif()

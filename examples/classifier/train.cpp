@@ -1,0 +1,67 @@
+// Trains the small Fashion-MNIST classifier whose weights score generated images.
+//   build/.../classifier_train --out examples/data/fashion_classifier.safetensors
+#include "../common/fashion_classifier.hpp"
+#include "../common/fashion.hpp"
+#include "../common/program.hpp"
+#include "../common/progress.hpp"
+
+#include <sfumato/backend/cpu/cpu.hpp>
+
+using namespace sfumato;
+
+namespace {
+
+using Trained = Trainer<example::FashionClassifier, example::FashionImage, Classification, backend::Cpu>;
+
+/// Share of test images that the moving average names correctly.
+double accuracy(Trained& trainer, const io::ImageDataset& dataset) {
+  const ImageSource source(dataset);
+  auto run = trainer.run(trainer.ema1());
+  Index right = 0;
+  for (Index first = 0; first < source.size(); first += 500) {
+    const Index n = std::min<Index>(500, source.size() - first);
+    std::vector<int> labels(static_cast<std::size_t>(n));
+    const auto images = ops::input_from<example::FashionImage>(run, n, [&](float* out) {
+      for (Index b = 0; b < n; ++b) labels[static_cast<std::size_t>(b)] = source.load(first + b, false, out + b * 784);
+    });
+    std::vector<float> logits(static_cast<std::size_t>(n * 10));
+    ops::output(run, trainer.model()(run, images), std::span(logits));
+    for (Index b = 0; b < n; ++b) {
+      const auto row = logits.begin() + b * 10;
+      right += std::max_element(row, row + 10) - row == labels[static_cast<std::size_t>(b)];
+    }
+  }
+  return double(right) / double(source.size());
+}
+
+struct Arguments {
+  std::filesystem::path data, out = "fashion_classifier.safetensors";
+  double epochs = 10;
+  int threads = 0;
+  TrainOptions options{.batch = 128, .learning_rate = 2e-3, .schedule = Schedule::cosine, .warmup = 200, .weight_decay = 0.05, .clip = 1,
+                       .ema1 = 0.998, .ema2 = 0.99, .flip = true};
+};
+
+void run(Arguments a) {
+  const auto train = io::load_fashion_mnist(a.data, io::Split::train), test = io::load_fashion_mnist(a.data, io::Split::test);
+  a.options.total_steps = Index(a.epochs * double(train.size()) / double(a.options.batch));
+  backend::Cpu cpu(a.threads);
+  Trained trainer(cpu, Classification{}, a.options);
+  example::train(trainer, ImageSource(train), {.steps = a.options.total_steps}, "classifier");
+  std::printf("right on the test set: %.2f %%\n", 100 * accuracy(trainer, test));
+  save_buffers<backend::Cpu, float>(a.out, parameter_table(trainer.model()), {{"", &trainer.ema1()}}, {});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments a;
+  CLI::App app("Trains the Fashion-MNIST classifier that scores generated images");
+  example::add_data_option(app, a.data);
+  app.add_option("--out", a.out, "weights to write")->capture_default_str();
+  app.add_option("--epochs", a.epochs, "passes over the training set")->capture_default_str();
+  app.add_option("--learning-rate", a.options.learning_rate)->capture_default_str();
+  app.add_option("--seed", a.options.seed)->capture_default_str();
+  app.add_option("--threads", a.threads, "0: all")->capture_default_str();
+  return example::run_program(app, argc, argv, [&] { run(a); });
+}

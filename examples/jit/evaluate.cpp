@@ -1,0 +1,61 @@
+// jit evaluate: guided and unguided samples of the Fashion-MNIST model, scored by the bundled classifier.
+#include "../common/fashion_score.hpp"
+#include "commands.hpp"
+#include "sampling.hpp"
+
+#include <sstream>
+
+namespace example {
+namespace {
+
+using namespace sfumato;
+
+struct Arguments : SamplingArguments {
+  int per_class = 50;
+  double guidance = 2;
+  std::string data, classifier = bundled_classifier, report;
+};
+
+void evaluate(Arguments a) {
+  const std::string data = !a.data.empty() ? a.data : std::filesystem::exists(fashion_folder) ? fashion_folder : bundled_fashion;
+  const auto real = io::load_fashion_mnist(data, io::Split::test);
+  backend::Cpu cpu(a.threads);
+  FashionScorer scorer(cpu, real, a.classifier);
+  std::vector<int> labels;
+  for (int label = 0; label < 10; ++label) labels.insert(labels.end(), static_cast<std::size_t>(a.per_class), label);
+
+  std::ostringstream text;
+  text.setf(std::ios::fixed);
+  text.precision(2);
+  text << "classifier on " << real.size() << " real test images: " << 100 * scorer.accuracy() << " % right\n"
+       << labels.size() << " samples each, " << a.sampler.steps << (a.euler ? " Euler" : " Heun") << " steps, seed " << a.seed << "\n";
+  for (const double guidance : {a.guidance, 1.0}) {
+    a.sampler.guidance = guidance;
+    const Score s = scorer.score(draw<FashionJiT>(a, labels), labels);
+    text << (guidance == 1 ? "unguided" : "guided, w = ") << (guidance == 1 ? "" : std::to_string(guidance).substr(0, 3)) << ": "
+         << 100 * s.recognised << " % recognised as their label, Frechet distance " << s.frechet << ", precision " << s.precision << ", recall "
+         << s.recall << "\n";
+  }
+  std::printf("%s", text.str().c_str());
+  if (!a.report.empty()) {
+    io::AtomicFile file(a.report);
+    file.write(std::string_view(text.str()));
+    file.commit();
+  }
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  auto* command = app.add_subcommand("evaluate", "score samples of the fashion model");
+  add_sampling_options(*command, *a);
+  command->add_option("--guidance", a->guidance, "of the guided samples")->capture_default_str();
+  command->add_option("--per-class", a->per_class, "samples per class")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--data", a->data, "folder with the test set's IDX files");
+  command->add_option("--classifier", a->classifier, "classifier weights")->capture_default_str();
+  command->add_option("--report", a->report, "text file to also write the scores to");
+  command->callback([a] { evaluate(*a); });
+}
+
+}  // namespace example

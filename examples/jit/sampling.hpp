@@ -1,0 +1,74 @@
+// Drawing images with a trained model, shared by `jit sample` and `jit evaluate`.
+#pragma once
+
+#include "../common/fashion.hpp"
+#include "../common/program.hpp"
+#include "models.hpp"
+
+#include <sfumato/backend/cpu/cpu.hpp>
+#include <sfumato/flow/sampler.hpp>
+#include <sfumato/io/npz.hpp>
+#include <sfumato/train/checkpoint.hpp>
+
+namespace example {
+
+struct SamplingArguments {
+  std::string weights, model = "fashion";
+  sfumato::SamplerOptions sampler{.steps = 50, .guidance_low = 0.1};
+  std::uint64_t seed = 0;
+  sfumato::Index batch = 32;
+  int threads = 0;
+  bool euler = false;
+};
+
+inline void add_sampling_options(CLI::App& command, SamplingArguments& a) {
+  command.add_option("--weights", a.weights, "safetensors: a checkpoint of `jit train`, or a converted official one")->required();
+  command.add_option("--model", a.model, "fashion, folder-64 or a published size, e.g. JiT-B/16")->capture_default_str();
+  command.add_option("--steps", a.sampler.steps, "solver steps")->capture_default_str();
+  command.add_flag("--euler", a.euler, "Euler instead of Heun");
+  command.add_option("--guidance-low", a.sampler.guidance_low, "guidance applies for times above this")->capture_default_str();
+  command.add_option("--guidance-high", a.sampler.guidance_high, "and below this")->capture_default_str();
+  command.add_option("--seed", a.seed)->capture_default_str();
+  command.add_option("--batch", a.batch, "images drawn at once; does not change them")->capture_default_str();
+  command.add_option("--threads", a.threads, "0: all");
+}
+
+/// Draws one image per label from `--weights`; returns (n, channels, size, size) in the model's scale.
+template <class Model> std::vector<float> draw(SamplingArguments a, const std::vector<int>& labels) {
+  using namespace sfumato;
+  using Image = typename Model::ImageShape;
+  check(a.batch > 0, "sampler-options", "the batch must be positive, found ", a.batch);
+  if (a.euler) a.sampler.method = Method::euler;
+  a.sampler.validate();
+  backend::Cpu cpu(a.threads);
+  Workspace workspace(cpu);
+  Weights<Model, backend::Cpu> weights(cpu);
+  load_weights(a.weights, weights);
+  Run<backend::Cpu> run(workspace, weights.data());
+  FlowObjective<Space::x, Space::v> objective;
+  objective.noise_scale = noise_scale<Model>();
+
+  std::vector<float> images(labels.size() * std::size_t(Image::row));
+  const std::span<const int> all(labels);
+  for (std::size_t first = 0; first < labels.size(); first += std::size_t(a.batch)) {
+    const auto part = all.subspan(first, std::min(std::size_t(a.batch), labels.size() - first));
+    const auto show = [&](int step) {
+      std::fprintf(stderr, "\rimages %zu-%zu of %zu: step %d/%d ", first + 1, first + part.size(), labels.size(), step + 1, a.sampler.steps);
+    };
+    const auto x = sample<Image>(run, weights.model(), objective, part, a.seed, Index(first), a.sampler, show);
+    ops::output(run, x, std::span(images).subspan(first * std::size_t(Image::row), part.size() * std::size_t(Image::row)));
+  }
+  std::fprintf(stderr, "\n");
+  return images;
+}
+
+/// The drawn images as bytes.
+template <class Model> std::vector<sfumato::io::Image> as_images(const std::vector<float>& values) {
+  constexpr auto row = std::size_t(Model::ImageShape::row);
+  std::vector<sfumato::io::Image> images;
+  for (std::size_t i = 0; i * row < values.size(); ++i)
+    images.push_back(sfumato::to_image(std::span(values).subspan(i * row, row), image_channels<Model>, image_size<Model>));
+  return images;
+}
+
+}  // namespace example

@@ -1,0 +1,123 @@
+// jit train: Fashion-MNIST, the bundled sample of it, or a folder of images.
+#include "../common/fashion.hpp"
+#include "../common/plot.hpp"
+#include "../common/program.hpp"
+#include "../common/progress.hpp"
+#include "commands.hpp"
+#include "models.hpp"
+
+#include <sfumato/backend/cpu/cpu.hpp>
+#include <sfumato/flow/objective.hpp>
+
+namespace example {
+namespace {
+
+using namespace sfumato;
+
+struct Arguments {
+  std::string model = "fashion", data, out = "out/jit";
+  double minutes = 0;
+  bool resume = false, skip_corrupt = false;
+  int threads = 0;
+  TrainOptions train{.batch = 64, .learning_rate = 1e-3, .warmup = 200, .ema1 = 0.999, .ema2 = 0.998};
+  LoopOptions loop{.steps = 6000, .checkpoint_every = 500};
+};
+
+/// The data named on the command line; else Fashion-MNIST where Debian puts it; else the bundled sample.
+template <class Model> io::ImageDataset load_data(const Arguments& a) {
+  namespace fs = std::filesystem;
+  const std::string directory = !a.data.empty() ? a.data : fs::exists(fashion_folder) ? fashion_folder : bundled_fashion;
+  const bool idx = fs::exists(fs::path(directory) / "train-images-idx3-ubyte.gz");
+  auto dataset = idx ? io::load_fashion_mnist(directory, io::Split::train)
+                     : io::load_image_folder(directory, image_size<Model>, image_channels<Model>, a.skip_corrupt ? io::OnCorrupt::skip : io::OnCorrupt::fail);
+  check(dataset.height == image_size<Model> && dataset.width == image_size<Model> && dataset.channels == image_channels<Model>, "dataset",
+        directory, " has images of ", dataset.height, " x ", dataset.width, " x ", dataset.channels, ", the model takes ", image_size<Model>, " x ",
+        image_size<Model>, " x ", image_channels<Model>);
+  check(dataset.classes <= Model::classes, "dataset", directory, " has ", dataset.classes, " classes, the model takes ", Model::classes);
+  std::fprintf(stderr, "%s: %lld images, %d classes\n", directory.c_str(), static_cast<long long>(dataset.size()), dataset.classes);
+  for (const auto& skipped : dataset.skipped) std::fprintf(stderr, "skipped: %s\n", skipped.c_str());
+  return dataset;
+}
+
+/// The loss by step, and its mean over the last fiftieth of the run.
+void plot_loss(const std::filesystem::path& csv, const std::filesystem::path& png) {
+  plot::Series raw{"loss", {}, {}, "#c0c8e0"}, mean{"mean", {}, {}, "#203080"};
+  std::ifstream file(csv);
+  std::string line;
+  std::getline(file, line);
+  while (std::getline(file, line)) {
+    double step = 0, loss = 0;
+    if (std::sscanf(line.c_str(), "%lf,%lf", &step, &loss) != 2) continue;
+    raw.x.push_back(step);
+    raw.y.push_back(loss);
+  }
+  const std::size_t window = std::max<std::size_t>(1, raw.y.size() / 50);
+  for (std::size_t i = window; i <= raw.y.size(); i += std::max<std::size_t>(1, window / 4)) {
+    mean.x.push_back(raw.x[i - 1]);
+    mean.y.push_back(std::accumulate(raw.y.begin() + std::ptrdiff_t(i - window), raw.y.begin() + std::ptrdiff_t(i), 0.0) / double(window));
+  }
+  plot::lines(png, {.title = "JiT: v-loss of the clean-image prediction", .x_label = "step", .y_label = "loss", .log_y = true}, std::vector{raw, mean});
+}
+
+template <class Model> void train(Arguments a) {
+  using Objective = FlowObjective<Space::x, Space::v>;
+  const auto dataset = load_data<Model>(a);
+  backend::Cpu cpu(a.threads);
+  Objective objective;
+  objective.noise_scale = noise_scale<Model>();
+  Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu> trainer(cpu, objective, a.train);
+  const std::filesystem::path out = a.out;
+  make_folder(out);
+  a.loop.checkpoint = out / "checkpoint.safetensors";
+  a.loop.log = out / "loss.csv";
+  a.loop.seconds = 60 * a.minutes;
+  if (a.resume) {
+    load_checkpoint(a.loop.checkpoint, trainer);
+    std::fprintf(stderr, "resumed after step %lld\n", static_cast<long long>(trainer.step_count()));
+  }
+  bool complete = false;
+  {
+    ProgressLine line("jit");
+    complete = run_training(trainer, ImageSource(dataset), a.loop, [&](const Progress& p) { line(p); });
+  }
+  plot_loss(a.loop.log, out / "loss.png");
+  std::printf("%s after step %lld; wrote %s, %s, %s\n", complete ? "done" : "interrupted (go on with --resume)", static_cast<long long>(trainer.step_count()),
+              a.loop.checkpoint.c_str(), a.loop.log.c_str(), (out / "loss.png").c_str());
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  auto* command = app.add_subcommand("train", "train a model");
+  command->add_option("--model", a->model, "fashion, folder-64 or a published size, e.g. JiT-B/16")->capture_default_str();
+  command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of PNG/JPEG images per class");
+  command->add_option("--out", a->out, "folder for checkpoint, log and plot")->capture_default_str();
+  command->add_option("--steps", a->loop.steps, "last step")->capture_default_str();
+  command->add_option("--minutes", a->minutes, "stop after so many minutes; 0: no limit");
+  command->add_option("--batch", a->train.batch)->capture_default_str();
+  command->add_option("--accumulate", a->train.accumulate, "micro-batches per step")->capture_default_str();
+  command->add_option("--learning-rate", a->train.learning_rate)->capture_default_str();
+  command->add_option("--warmup", a->train.warmup, "steps of linear warm-up")->capture_default_str();
+  command->add_option("--weight-decay", a->train.weight_decay)->capture_default_str();
+  command->add_option("--clip", a->train.clip, "largest gradient norm; 0: no clipping")->capture_default_str();
+  command->add_option("--ema1", a->train.ema1, "decay of the first moving average, the one that samples are drawn from")->capture_default_str();
+  command->add_option("--ema2", a->train.ema2)->capture_default_str();
+  command->add_flag("--cosine", [a](auto) { a->train.schedule = Schedule::cosine; }, "cosine schedule over --steps");
+  command->add_flag("--flip", a->train.flip, "random horizontal flips");
+  command->add_option("--seed", a->train.seed)->capture_default_str();
+  command->add_option("--threads", a->threads, "0: all");
+  command->add_option("--checkpoint-every", a->loop.checkpoint_every, "steps between saves")->capture_default_str();
+  command->add_flag("--resume", a->resume, "go on from the checkpoint in --out");
+  command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
+  command->callback([a] {
+    a->train.total_steps = a->loop.steps;
+    with_model(a->model, [&]<class Model>() {
+      // Each size is a program of its own; those beyond a desk's memory are left out of this one.
+      if constexpr (parameter_count<Model>() < 200'000'000) train<Model>(*a);
+      else throw Error("model", text("'", a->model, "' is too large to be trained by this program, which knows fashion, folder-64 and the B sizes"));
+    });
+  });
+}
+
+}  // namespace example

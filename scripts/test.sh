@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds everything with g++ and runs all tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+trap 'echo "FAILED: scripts/test.sh, line $LINENO: $BASH_COMMAND" >&2' ERR
+
+scripts/install_deps.sh
+cmake --preset gcc-release
+cmake --build --preset gcc-release
+ctest --preset gcc-release --parallel "$(nproc)"
+echo "PASSED: all tests of the preset gcc-release"

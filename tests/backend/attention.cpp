@@ -1,0 +1,90 @@
+#include "support.hpp"
+
+using namespace test;
+
+namespace {
+
+struct Case {
+  Index batch, heads, queries, keys, head_dim;
+  bool packed = false;  // q, k and v are thirds of one projection
+};
+
+AttentionShape shape(const Case& c) {
+  const Index row = (c.packed ? 3 : 1) * c.heads * c.head_dim, out = c.heads * c.head_dim;
+  return {c.batch,    c.heads,
+          c.queries,  c.keys,
+          c.head_dim, c.queries * row,
+          row,        c.keys * row,
+          row,        c.keys * row,
+          row,        c.queries * out,
+          out,        1 / std::sqrt(static_cast<double>(c.head_dim))};
+}
+
+std::string describe(const Case& c) {
+  return "attention batch " + std::to_string(c.batch) + " heads " + std::to_string(c.heads) + " queries " +
+         std::to_string(c.queries) + " keys " + std::to_string(c.keys) + " head_dim " + std::to_string(c.head_dim);
+}
+
+template <class T> void run(const Case& c) {
+  const AttentionShape s = shape(c);
+  const Index third = c.heads * c.head_dim;
+  const auto q = values<T>(s.batch * s.q_batch, 1, 2), keys = values<T>(s.batch * s.k_batch, 2, 2),
+             values_ = values<T>(s.batch * s.v_batch, 3, 2);
+  const T *const k = c.packed ? q.data() + third : keys.data(), *const v =
+                                                                    c.packed ? q.data() + 2 * third : values_.data();
+  const auto out_size = static_cast<std::size_t>(s.batch * s.o_batch),
+             lse_size = static_cast<std::size_t>(s.batch * s.heads * s.queries);
+  const std::vector<std::vector<T>> outputs{std::vector<T>(out_size), std::vector<T>(lse_size)};
+  verify<T>(
+      outputs, describe(c),
+      [&]<class K>(auto& backend, auto& out) {
+        K::attention(backend, s, q.data(), k, v, out[0].data(), out[1].data());
+      },
+      4);
+
+  auto forward = outputs;
+  Reference reference;
+  Host::attention(reference, s, q.data(), k, v, forward[0].data(), forward[1].data());
+  const auto d_out = values<T>(s.batch * s.o_batch, 4);
+  const std::vector<std::vector<T>> gradients{values<T>(s.batch * s.q_batch, 5), values<T>(s.batch * s.k_batch, 6),
+                                              values<T>(s.batch * s.v_batch, 7)};
+  for (const bool accumulate : {false, true})
+    verify<T>(
+        gradients, describe(c) + " backward",
+        [&]<class K>(auto& backend, auto& d) {
+          T *const d_k = c.packed ? d[0].data() + third : d[1].data(), *const d_v = c.packed ? d[0].data() + 2 * third
+                                                                                             : d[2].data();
+          K::attention_backward(backend, s, d_out.data(), q.data(), k, v, forward[0].data(), forward[1].data(),
+                                d[0].data(), d_k, d_v, accumulate);
+        },
+        10);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("attention and its gradient agree with the reference", T, float, double, bf16) {
+  run<T>({1, 1, 1, 1, 8});
+  run<T>({2, 3, 17, 17, 32, true});
+  run<T>({1, 2, 5, 80, 64});
+  run<T>({2, 1, 33, 18, 72});
+  run<T>({1, 2, 20, 20, 80, true});
+  run<T>({1, 1, 19, 21, 104});
+  run<T>({1, 1, 13, 50, 128});
+}
+
+TEST_CASE("attention over several blocks of queries and keys") {
+  run<float>({1, 1, 301, 390, 16});
+  run<float>({1, 3, 7, 1001, 24});
+  run<float>({1, 2, 430, 9, 8});
+}
+
+TEST_CASE("attention without lse, and large scores") {
+  const AttentionShape s = shape({1, 2, 20, 30, 16});
+  const auto q = values<float>(s.q_batch, 1, 60), k = values<float>(s.k_batch, 2, 60), v = values<float>(s.v_batch, 3);
+  compare<float>(
+      {std::vector<float>(static_cast<std::size_t>(s.o_batch))}, "attention, scores in the thousands",
+      [&]<class K>(auto& backend, auto& out) {
+        K::attention(backend, s, q.data(), k.data(), v.data(), out[0].data(), nullptr);
+      },
+      100);
+}

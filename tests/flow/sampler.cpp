@@ -1,0 +1,189 @@
+// The sampler: orders of convergence, guidance and its interval, batches, errors.
+#include "flow/support.hpp"
+
+#include <sfumato/models/jit.hpp>
+#include <sfumato/train/weights.hpp>
+
+#include <algorithm>
+#include <limits>
+
+using namespace flow_test;
+
+namespace {
+
+using X = Shape<any, 4>;
+
+// dz/dt = z cos(4 t) + t from z = 1, in f64.
+double solve(Method method, int steps) {
+  Fixture f;
+  auto z = ops::input_from<Shape<any, 1>>(f.run, 1, [](double* out) { *out = 1; });
+  z = integrate(f.run, z, {steps, method}, [&](const auto& at, double t) {
+    const auto drift = ops::input_from<Shape<any, 1>>(f.run, 1, [&](double* out) { *out = t; });
+    return ops::combine(f.run, std::cos(4 * t), at, 1, drift);
+  }, NoProgress{});
+  return host(f.run, z)[0];
+}
+
+double error_ratio(Method method, int steps, double exact) { return std::abs(solve(method, steps) - exact) / std::abs(solve(method, 2 * steps) - exact); }
+
+Values drawn(const SamplerOptions& options, const std::vector<int>& labels, const Net& net = {}, Index first = 0, std::uint64_t seed = 5) {
+  Fixture f;
+  return host(f.run, sample<X>(f.run, net, FlowObjective<Space::x>{}, labels, seed, first, options));
+}
+
+// The x-, eps- and v-networks of the same velocity u(z, t) = 0.4 z - 0.1.
+struct Field {
+  Space space;
+  static constexpr int classes = 1;
+  auto operator()(auto& ctx, const auto& z, std::span<const double> times, std::span<const int>) const {
+    using S = typename std::remove_cvref_t<decltype(z)>::shape;
+    const auto c = convert(Space::v, space, times[0]);
+    const auto rest = ops::input_from<S>(ctx, z.batch, [&](auto* out) { std::fill(out, out + z.size(), -0.1 * c.output); });
+    return ops::combine(ctx, 0.4 * c.output + c.z, z, 1, rest);
+  }
+};
+
+struct Still {  // x = z: no velocity
+  static constexpr int classes = 1;
+  auto operator()(auto&, const auto& z, std::span<const double>, std::span<const int>) const { return z; }
+};
+
+}  // namespace
+
+TEST_CASE("Euler is of order 1, Heun of order 2, its last Euler step included") {
+  const double exact = solve(Method::heun, 1 << 14);
+  CHECK(error_ratio(Method::euler, 128, exact) == doctest::Approx(2).epsilon(0.03));
+  CHECK(error_ratio(Method::euler, 512, exact) == doctest::Approx(2).epsilon(0.01));
+  CHECK(error_ratio(Method::heun, 128, exact) == doctest::Approx(4).epsilon(0.05));
+  CHECK(error_ratio(Method::heun, 256, exact) == doctest::Approx(4).epsilon(0.03));
+  CHECK(std::abs(solve(Method::heun, 64) - exact) < 0.1 * std::abs(solve(Method::euler, 64) - exact));
+}
+
+TEST_CASE("one step of Heun is a step of Euler") { CHECK(solve(Method::heun, 1) == solve(Method::euler, 1)); }
+
+TEST_CASE("the guidance interval is open on both sides, and closed at 0") {
+  SamplerOptions options{50, Method::heun, 3, 0.1, 1};
+  CHECK(options.guidance_at(0) == 1);
+  CHECK(options.guidance_at(5.0 / 50) == 1);
+  CHECK(options.guidance_at(6.0 / 50) == 3);
+  CHECK(options.guidance_at(0.98) == 3);
+  CHECK(options.guidance_at(1) == 1);
+  options.guidance_low = 0;
+  CHECK(options.guidance_at(0) == 3);
+  options.guidance_high = 0.5;
+  CHECK(options.guidance_at(0.5) == 1);
+  CHECK(options.guidance_at(0.49) == 3);
+}
+
+TEST_CASE("the network is called as often as the method says, the unconditional pass only where it counts") {
+  const auto calls = [](const SamplerOptions& options) {
+    int count = 0;
+    drawn(options, {0, 1}, Net{nullptr, nullptr, &count});
+    return count;
+  };
+  CHECK(calls({10, Method::euler}) == 10);
+  CHECK(calls({10, Method::heun}) == 19);
+  CHECK(calls({10, Method::euler, 2}) == 20);
+  CHECK(calls({50, Method::heun, 2}) == 196);       // 198 of arXiv 2511.13720, less two evaluations at t = 1, where w is 1
+  CHECK(calls({10, Method::euler, 2, 0.35, 0.75}) == 14);  // guided at 0.4 ... 0.7
+}
+
+TEST_CASE("labels and null labels, times on the grid, progress after each step") {
+  Fixture f;
+  std::vector<int> labels, done;
+  Values times;
+  const std::vector<int> asked{2, 3};
+  sample<X>(f.run, Net{&labels, &times}, FlowObjective<Space::x>{}, asked, 1, 0, {2, Method::heun, 1.5}, [&](int i) { done.push_back(i); });
+  CHECK(labels == std::vector<int>{2, 3, 3, 3, 2, 3, 3, 3, 2, 3, 3, 3});
+  CHECK(times == Values{0, 0, 0, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5});
+  CHECK(done == std::vector<int>{0, 1});
+}
+
+TEST_CASE("guidance extrapolates velocities") {
+  Fixture f;
+  const FlowObjective<Space::v> objective;
+  const std::vector<int> labels{0, 2};
+  const auto z = ops::normal<X>(f.run, 2, {1, Stream::user, 0});
+  const auto at = [&](double w) { return host(f.run, guided_velocity(f.run, Net{}, objective, z, 0.4, labels, w)); };
+  const Values conditional = at(1), none = at(0), guided = at(2.5);
+  for (std::size_t i = 0; i < guided.size(); ++i) CHECK(guided[i] == doctest::Approx(none[i] + 2.5 * (conditional[i] - none[i])));
+  const Values zs = host(f.run, z);
+  for (std::size_t i = 0; i < none.size(); ++i) CHECK(none[i] == doctest::Approx(Net::at(zs[i], 0.4, 3)));
+}
+
+TEST_CASE("all three predictions of one field are sampled alike, up to the clamps") {
+  Fixture f;
+  const auto z = ops::normal<X>(f.run, 2, {1, Stream::user, 0});
+  const std::vector<int> labels{0, 0};
+  for (const double t : {0.1, 0.5, 0.9}) {
+    const Values x = host(f.run, guided_velocity(f.run, Field{Space::x}, FlowObjective<Space::x>{}, z, t, labels, 1));
+    const Values e = host(f.run, guided_velocity(f.run, Field{Space::eps}, FlowObjective<Space::eps>{}, z, t, labels, 1));
+    const Values v = host(f.run, guided_velocity(f.run, Field{Space::v}, FlowObjective<Space::v>{}, z, t, labels, 1));
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      CHECK(x[i] == doctest::Approx(v[i]).epsilon(1e-10));
+      CHECK(e[i] == doctest::Approx(v[i]).epsilon(1e-10));
+    }
+  }
+}
+
+TEST_CASE("sampling starts from the image's own noise, at the objective's scale") {
+  Fixture f;
+  FlowObjective<Space::x> objective;
+  objective.noise_scale = 2;
+  const std::vector<int> labels{0, 0, 0};
+  const Values z = host(f.run, sample<X>(f.run, Still{}, objective, labels, 8, 10, {4, Method::heun}));
+  for (std::size_t i = 0; i < z.size(); ++i) CHECK(z[i] == doctest::Approx(2 * Random{8, Stream::sample, 0}.normal(40 + i)).epsilon(1e-12));
+}
+
+TEST_CASE("an image is the same bits in any batch, on any number of threads") {
+  using Trunk = Transformer<32, 2, RMSNorm, SwiGLU, Heads<2>, QKNorm, Rotary, AdaLNZero, Context<3, 1>>;
+  using Model = JiT<ImagePatches<16, 3, 4, 5>, Trunk, Head<Linear>, Bottleneck<6>>;
+  const auto draw = [](std::vector<int> labels, Index first, int threads) {
+    Cpu device(threads);
+    Weights<Model, Cpu> weights(device, 3);
+    std::vector<float> numbers(static_cast<std::size_t>(weights.size()));
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(0.1 * Random{1, Stream::user, 0}.normal(i));
+    weights.values().upload(numbers);
+    Workspace<Cpu> workspace(device);
+    Run<Cpu> ctx(workspace, weights.data());
+    return host(ctx, sample<Model::ImageShape>(ctx, weights.model(), FlowObjective<Space::x>{}, labels, 4, first, {5, Method::heun, 2, 0.1, 1}));
+  };
+  const Values all = draw({0, 1, 2, 3, 4, 5, 0, 1, 2, 3}, 0, 1);
+  CHECK(draw({0, 1, 2, 3, 4, 5, 0, 1, 2, 3}, 0, 3) == all);
+  for (const auto& [first, count] : std::vector<std::pair<int, int>>{{0, 1}, {4, 1}, {2, 5}, {9, 1}}) {
+    std::vector<int> labels;
+    for (int i = first; i < first + count; ++i) labels.push_back(i % 6 == i ? i : (i - 6));
+    const Values part = draw(labels, first, 1);
+    CHECK(std::equal(part.begin(), part.end(), all.begin() + first * 768));
+  }
+  CHECK(draw({0}, 1, 1) != draw({0}, 0, 1));
+}
+
+TEST_CASE("sampling finds its memory again and keeps none") {
+  Cpu device(1);
+  Workspace<Cpu> workspace(device);
+  Run<Cpu> ctx(workspace, nullptr);
+  const std::vector<int> labels{0, 1, 2};
+  const auto draw = [&](int steps) { sample<X>(ctx, Net{}, FlowObjective<Space::x>{}, labels, 1, 0, {steps, Method::heun, 2}); };
+  draw(2);
+  const Index allocations = workspace.allocations();
+  draw(20);
+  CHECK(workspace.allocations() == allocations);
+  CHECK(workspace.pool().live_bytes() == 0);
+}
+
+TEST_CASE("options that mean nothing are errors with their numbers") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  check_error([] { drawn({0, Method::heun}, {0}); }, "sampler-options", {"steps", "found 0"});
+  check_error([] { drawn({-3, Method::heun}, {0}); }, "sampler-options", {"steps", "found -3"});
+  check_error([] { drawn({4, Method::heun, -1}, {0}); }, "sampler-options", {"guidance", "found -1"});
+  check_error([&] { drawn({4, Method::heun, nan}, {0}); }, "sampler-options", {"guidance", "nan"});
+  check_error([] { drawn({4, Method::heun, 2, 0.6, 0.5}, {0}); }, "sampler-options", {"interval", "0.6", "0.5"});
+  check_error([] { drawn({4, Method::heun, 2, -0.1, 0.5}, {0}); }, "sampler-options", {"interval", "-0.1"});
+  check_error([] { drawn({4, Method::heun, 2, 0, 1.5}, {0}); }, "sampler-options", {"interval", "1.5"});
+  check_error([&] { drawn({4, Method::heun, 2, nan, 1}, {0}); }, "sampler-options", {"interval", "nan"});
+  check_error([] { drawn({4}, {0, 4}); }, "label-range", {"label 4", "sample 1", "0..3"});
+  check_error([] { drawn({4}, {-1}); }, "label-range", {"label -1"});
+  check_error([] { drawn({4}, {}); }, "batch", {"found 0"});
+  CHECK(drawn({4}, {3}).size() == 4);  // the null class draws without a class
+}

@@ -1,0 +1,5 @@
+#include <sfumato/sfumato.hpp>
+
+int second();
+
+int main() { return second(); }

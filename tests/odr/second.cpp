@@ -1,0 +1,4 @@
+#include <sfumato/sfumato.hpp>
+
+int second();
+int second() { return 0; }

@@ -1,0 +1,325 @@
+// The list of ops: one struct per use of an op. From it the tests generate gradient checks, comparisons between backends,
+// between contexts, and cost checks; coverage.cpp fails when an op's front door is in none of them.
+//
+// A case has the input shapes, the parameters, and `build(ctx, params, x...)`; `ops` names the front doors it stands for.
+#pragma once
+
+#include <sfumato/nn/embeddings.hpp>
+#include <sfumato/ops/attention.hpp>
+#include <sfumato/ops/loss.hpp>
+
+#include <array>
+#include <string_view>
+#include <tuple>
+
+namespace ops_test {
+
+using namespace sfumato;
+
+template <class... S> struct Inputs {};
+
+struct NoParameters {
+  static constexpr void parameters(auto&, auto&&) {}
+};
+
+/// Defaults that a case may hide.
+struct Case {
+  using Parameters = NoParameters;
+  static constexpr Index batch = 2;
+  static constexpr bool counts = true;       ///< runs in Count
+  static constexpr bool draws = false;       ///< training differs from inference by design
+  static constexpr bool rounds_twice = false;  ///< training rounds an intermediate that inference keeps wide: bf16 differs
+  static constexpr double margin = 0;        ///< inputs stay this far from zero: a kink
+  static constexpr Index macs = 0;
+};
+
+// Elementwise and gated non-linearities ---------------------------------------------------------------------------------
+
+template <Activation Act> struct Activate : Case {
+  static constexpr std::string_view ops = "activation";
+  static constexpr double margin = Act == Activation::relu ? 0.01 : 0;
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::activation(ctx, x, Act); }
+};
+struct Relu : Case {
+  static constexpr std::string_view ops = "relu";
+  static constexpr double margin = 0.01;
+  using Values = Inputs<Shape<any, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::relu(ctx, x); }
+};
+struct Silu : Case {
+  static constexpr std::string_view ops = "silu";
+  using Values = Inputs<Shape<any, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::silu(ctx, x); }
+};
+struct Gelu : Case {
+  static constexpr std::string_view ops = "gelu";
+  using Values = Inputs<Shape<any, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::gelu(ctx, x); }
+};
+struct SwiGlu : Case {
+  static constexpr std::string_view ops = "swiglu";
+  using Values = Inputs<Shape<any, 4, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::swiglu(ctx, x); }
+};
+struct Softmax : Case {
+  static constexpr std::string_view ops = "softmax";
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::softmax(ctx, x); }
+};
+
+// Products --------------------------------------------------------------------------------------------------------------
+
+template <bool WithBias, Activation Act> struct LinearMap : Case {
+  static constexpr std::string_view ops = "linear";
+  static constexpr bool rounds_twice = Act != Activation::none;
+  static constexpr Index macs = 2 * 4 * 16 * 12;
+  struct Parameters {
+    Param<Shape<12, 16>> weight;
+    std::conditional_t<WithBias, Param<Shape<12>>, None> bias;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight), visit("bias", self.bias); }
+  };
+  using Values = Inputs<Shape<any, 4, 16>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::linear(ctx, x, p.weight, p.bias, Act); }
+};
+struct LinearOfConvolution : Case {  // the weight of a patch embedding, flattened
+  static constexpr std::string_view ops = "linear";
+  static constexpr Index macs = 2 * 4 * 12 * 8;
+  struct Parameters {
+    Param<Shape<8, 3, 2, 2>> weight;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight); }
+  };
+  using Values = Inputs<Shape<any, 4, 12>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::linear(ctx, x, p.weight, None{}); }
+};
+template <bool Transposed> struct Matmul : Case {
+  static constexpr std::string_view ops = "matmul";
+  static constexpr Index macs = 2 * 4 * 8 * 12;
+  using Values = Inputs<Shape<any, 4, 8>, std::conditional_t<Transposed, Shape<any, 12, 8>, Shape<any, 8, 12>>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& w) { return ops::matmul<Transposed>(ctx, x, w); }
+};
+
+// Attention -------------------------------------------------------------------------------------------------------------
+
+template <bool WithNorm, int Prefix, bool WithRotary> struct SelfAttend : Case {  // two heads of width 8, 8 tokens
+  static constexpr std::string_view ops = "self_attention";
+  static constexpr Index macs = 2 * 2 * 8 * 8 * 16;
+  struct Parameters {
+    std::conditional_t<WithNorm, Param<Shape<8>>, None> q_norm, k_norm;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("q_norm", self.q_norm), visit("k_norm", self.k_norm); }
+  };
+  using Values = Inputs<Shape<any, 8, 48>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& qkv) {
+    using Table = std::conditional_t<WithRotary, layer::RotaryTable<2, 8, Prefix>, None>;
+    return ops::self_attention<2, Table>(ctx, qkv, p.q_norm, p.k_norm, 1e-6);
+  }
+};
+struct Attend : Case {
+  static constexpr std::string_view ops = "attention";
+  static constexpr Index macs = 2 * 2 * 4 * 8 * 16;
+  using Values = Inputs<Shape<any, 4, 16>, Shape<any, 8, 16>, Shape<any, 8, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& q, const auto& k, const auto& v) { return ops::attention<2>(ctx, q, k, v); }
+};
+
+// Sums and products elementwise -------------------------------------------------------------------------------------------
+
+struct Combine : Case {
+  static constexpr std::string_view ops = "combine";
+  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::combine(ctx, 0.75, x, -1.5, y); }
+};
+struct Scale : Case {
+  static constexpr std::string_view ops = "scale";
+  using Values = Inputs<Shape<any, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::scale(ctx, -0.75, x); }
+};
+struct Add : Case {
+  static constexpr std::string_view ops = "add";
+  using Values = Inputs<Shape<any, 16>, Shape<any, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::add(ctx, x, y); }
+};
+struct AddToItself : Case {
+  static constexpr std::string_view ops = "add";
+  using Values = Inputs<Shape<any, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::add(ctx, x, x); }
+};
+struct Subtract : Case {
+  static constexpr std::string_view ops = "subtract";
+  using Values = Inputs<Shape<any, 16>, Shape<any, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::subtract(ctx, x, y); }
+};
+struct Multiply : Case {
+  static constexpr std::string_view ops = "multiply";
+  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::multiply(ctx, x, y); }
+};
+struct Square : Case {
+  static constexpr std::string_view ops = "multiply";
+  using Values = Inputs<Shape<any, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::multiply(ctx, x, x); }
+};
+struct CombineSamples : Case {
+  static constexpr std::string_view ops = "combine_samples";
+  static constexpr bool counts = false;
+  static constexpr std::array<double, 2> alpha{0.25, -1.5}, beta{2, 0.5};
+  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>>;
+  static auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::combine_samples(ctx, std::span(alpha), x, std::span(beta), y); }
+};
+struct ScaleSamples : Case {
+  static constexpr std::string_view ops = "combine_samples";
+  static constexpr bool counts = false;
+  static constexpr std::array<double, 2> alpha{0.25, -1.5};
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static auto build(auto& ctx, const auto&, const auto& x) { return ops::combine_samples(ctx, std::span(alpha), x, {}, None{}); }
+};
+
+// Movement --------------------------------------------------------------------------------------------------------------
+
+struct Reshape : Case {
+  static constexpr std::string_view ops = "reshape";
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::reshape<Shape<any, 16>>(ctx, x); }
+};
+template <int Axis, int Begin, int End> struct Slice : Case {
+  static constexpr std::string_view ops = "slice";
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::slice<Axis, Begin, End>(ctx, x); }
+};
+template <int Axis> struct Concat : Case {
+  static constexpr std::string_view ops = "concat";
+  using Values = Inputs<Shape<any, Axis == 1 ? 3 : 4, 8>, Shape<any, 4, Axis == 2 ? 5 : 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::concat<Axis>(ctx, x, y); }
+};
+struct Permute : Case {
+  static constexpr std::string_view ops = "permute";
+  using Values = Inputs<Shape<any, 3, 4, 5>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::permute<0, 3, 1, 2>(ctx, x); }
+};
+template <int Axis> struct Broadcast : Case {
+  static constexpr std::string_view ops = "broadcast";
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::broadcast<Axis, 3>(ctx, x); }
+};
+template <int Axis> struct Sum : Case {
+  static constexpr std::string_view ops = "sum";
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::sum<Axis>(ctx, x); }
+};
+struct Mean : Case {
+  static constexpr std::string_view ops = "mean";
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::mean<1>(ctx, x); }
+};
+struct AddParameter : Case {
+  static constexpr std::string_view ops = "add_parameter";
+  struct Parameters {
+    Param<Shape<1, 4, 8>> position;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("position", self.position); }
+  };
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::add_parameter(ctx, x, p.position); }
+};
+template <ops::PatchOrder Order> struct Patchify : Case {
+  static constexpr std::string_view ops = "patchify";
+  using Values = Inputs<Shape<any, 3, 4, 4>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::patchify<2, Order>(ctx, x); }
+};
+template <ops::PatchOrder Order> struct Unpatchify : Case {
+  static constexpr std::string_view ops = "unpatchify";
+  using Values = Inputs<Shape<any, 4, 12>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::unpatchify<2, 3, Order>(ctx, x); }
+};
+
+// Norms -----------------------------------------------------------------------------------------------------------------
+
+template <bool WithWeight, bool WithBias, int Width> struct NormParameters {
+  std::conditional_t<WithWeight, Param<Shape<Width>>, None> weight;
+  std::conditional_t<WithBias, Param<Shape<Width>>, None> bias;
+  static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight), visit("bias", self.bias); }
+};
+template <NormKind Kind, bool WithWeight, bool WithBias> struct Norm : Case {
+  static constexpr std::string_view ops = "norm";
+  using Parameters = NormParameters<WithWeight, WithBias, 12>;
+  using Values = Inputs<Shape<any, 8, 12>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::norm<Kind>(ctx, x, p.weight, p.bias, 1e-6); }
+};
+template <NormKind Kind, bool WithWeight, bool WithBias, int Shift, int Scale> struct ModulatedNorm : Case {
+  static constexpr std::string_view ops = "modulated_norm";
+  using Parameters = NormParameters<WithWeight, WithBias, 16>;
+  using Values = Inputs<Shape<any, 8, 16>, Shape<any, 3 * 16>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x, const auto& m) {
+    return ops::modulated_norm<Kind, Shift, Scale>(ctx, x, p.weight, p.bias, m, 1e-6);
+  }
+};
+struct GatedResidual : Case {
+  static constexpr std::string_view ops = "gated_residual";
+  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>, Shape<any, 3 * 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& h, const auto& m) { return ops::gated_residual<1>(ctx, x, h, m); }
+};
+struct GatedResidualFromItself : Case {
+  static constexpr std::string_view ops = "gated_residual";
+  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 2 * 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& m) { return ops::gated_residual<0>(ctx, x, x, m); }
+};
+
+// Labels, times, chance, losses ---------------------------------------------------------------------------------------------
+
+struct Embedding : Case {  // a label twice: its rows' gradients add up
+  static constexpr std::string_view ops = "embedding";
+  static constexpr std::array<int, 4> labels{2, 0, 2, 4};
+  struct Parameters {
+    Param<Shape<5, 8>> table;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("table", self.table); }
+  };
+  using Values = Inputs<>;
+  static constexpr auto build(auto& ctx, const auto& p) { return ops::embedding(ctx, p.table, std::span(labels)); }
+};
+struct Sinusoidal : Case {
+  static constexpr std::string_view ops = "sinusoidal";
+  static constexpr std::array<double, 2> times{0.3, 0.9};
+  using Values = Inputs<>;
+  static constexpr auto build(auto& ctx, const auto&) { return ops::sinusoidal<16>(ctx, std::span(times)); }
+};
+struct Drop : Case {
+  static constexpr std::string_view ops = "dropout";
+  static constexpr bool draws = true;
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::dropout(ctx, x, 0.25, 3); }
+};
+struct NoDrop : Case {
+  static constexpr std::string_view ops = "dropout";
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::dropout(ctx, x, 0, 3); }
+};
+struct WeightedMse : Case {
+  static constexpr std::string_view ops = "weighted_mse";
+  static constexpr bool counts = false;
+  static constexpr std::array<double, 2> weight{0.5, 3};
+  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>>;
+  static auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::weighted_mse(ctx, x, y, std::span(weight)); }
+};
+struct CrossEntropy : Case {
+  static constexpr std::string_view ops = "cross_entropy";
+  static constexpr bool counts = false;
+  static constexpr std::array<int, 8> labels{1, 0, 5, 5, 2, 3, 4, 0};
+  using Values = Inputs<Shape<any, 4, 6>>;
+  static auto build(auto& ctx, const auto&, const auto& x) { return ops::cross_entropy(ctx, x, std::span(labels)); }
+};
+
+/// Every use of every op.
+using Cases = std::tuple<
+    Activate<Activation::relu>, Activate<Activation::silu>, Activate<Activation::gelu_erf>, Activate<Activation::gelu_tanh>, Relu, Silu, Gelu, SwiGlu,
+    Softmax, LinearMap<true, Activation::none>, LinearMap<false, Activation::none>, LinearMap<true, Activation::silu>, LinearMap<false, Activation::gelu_tanh>,
+    LinearOfConvolution, Matmul<false>, Matmul<true>, SelfAttend<false, 0, false>, SelfAttend<true, 0, false>, SelfAttend<false, 4, true>,
+    SelfAttend<true, 4, true>, Attend, Combine, Scale, Add, AddToItself, Subtract, Multiply, Square, CombineSamples, ScaleSamples, Reshape,
+    Slice<1, 1, 3>, Slice<2, 4, 8>, Concat<1>, Concat<2>, Permute, Broadcast<1>, Broadcast<2>, Broadcast<3>, Sum<1>, Sum<2>, Mean, AddParameter,
+    Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,
+    Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
+    Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,
+    ModulatedNorm<NormKind::layer, false, false, 1, 2>, GatedResidual, GatedResidualFromItself, Embedding, Sinusoidal, Drop, NoDrop, WeightedMse,
+    CrossEntropy>;
+
+/// Front doors that are no functions of values: inputs, outputs and noise, tested by name in inputs.cpp.
+inline constexpr std::array<std::string_view, 4> tested_elsewhere{"input_from", "input", "output", "normal"};
+
+}  // namespace ops_test
