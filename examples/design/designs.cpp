@@ -105,7 +105,7 @@ static_assert(parameter_count<Waived>() == parameter_count<Narrow>());
 
 // ---- Costs ---------------------------------------------------------------------------------------------------------------
 
-// The published sizes: 131 and 459 million parameters, 25 thousand million multiply-adds an image (JiT, table 8).
+// The published sizes: 131 and 459 million parameters, 25 thousand million multiply-adds an image.
 static_assert(parameter_count<JiT_B_16>() == 131'123'712 && parameter_count<JiT_L_16>() == 458'877'664);
 static_assert(cost_of<JiT_B_16>(1).macs / 1'000'000'000 == 25);
 // Multiply-adds grow with the batch, parameters do not.

@@ -13,7 +13,7 @@ using namespace sfumato;
 /// 64 x 64 colour images in patches of 8: 64 tokens of 192 values, one hundred classes.
 using Input = ImagePatches<64, 3, 8, 100>;
 
-/// A JiT of the given width and depth, with heads of 32 channels; narrow ones get no bottleneck.
+/// A JiT of the given width and depth, with heads of 32 channels.
 template <int Width, int Depth> using Candidate = JiT<Input, Transformer<Width, Depth, RMSNorm, SwiGLU, Heads<Width / 32>, QKNorm, Rotary, AdaLNZero>>;
 
 template <class Model> inline constexpr int depth_of = decltype(Model::trunk)::depth;
@@ -27,12 +27,13 @@ using Choice = largest_sound_under<Objective, limit,
                                    Candidate<256, 4>, Candidate<256, 6>, Candidate<256, 8>, Candidate<256, 12>,
                                    Candidate<384, 4>, Candidate<384, 8>, Candidate<512, 4>, Candidate<512, 8>>;
 
-/// A laptop's evening: memory for half a GiB of training state and activations at a batch of 32.
-constexpr Budget laptop{.parameters = 12'000'000, .macs = 600'000'000, .training_bytes = Index{1} << 30, .batch = 32};
-/// The same with a third of the multiply-adds: wide and deep designs are out.
-constexpr Budget quick{.parameters = 12'000'000, .macs = 200'000'000, .training_bytes = Index{1} << 30, .batch = 32};
+constexpr Index mebibyte = Index{1} << 20;
+/// A laptop: half a GiB for training, at a batch of 32.
+constexpr Budget laptop{.parameters = 12'000'000, .macs = 600'000'000, .training_bytes = 512 * mebibyte, .batch = 32};
+/// A third of the multiply-adds.
+constexpr Budget quick{.parameters = 12'000'000, .macs = 200'000'000, .training_bytes = 512 * mebibyte, .batch = 32};
 /// Little memory, any amount of arithmetic.
-constexpr Budget small_memory{.training_bytes = Index{256} << 20, .batch = 32};
+constexpr Budget small_memory{.training_bytes = 256 * mebibyte, .batch = 32};
 
 using X = FlowObjective<Space::x>;
 using V = FlowObjective<Space::v>;
@@ -46,9 +47,9 @@ template <class Objective, Budget limit> void print(const char* budget, const ch
   using Pick = Choice<Objective, limit>;
   static constexpr DesignFigures figures = figures_of<Pick>(limit.batch);
   static constexpr TrainingMemory memory = training_memory<Pick>(limit.batch);
-  static constexpr double mib = 1 << 20;
   std::printf("%-13s %-13s %5d %5d %9.2f M %9.1f M %9.1f MiB %9.1f MiB\n", budget, objective, Pick::width, depth_of<Pick>,
-              double(figures.parameters) * 1e-6, double(figures.macs) * 1e-6, double(figures.training_bytes) / mib, double(memory.activations) / mib);
+              double(figures.parameters) * 1e-6, double(figures.macs) * 1e-6, double(figures.training_bytes) / double(mebibyte),
+              double(memory.activations) / double(mebibyte));
 }
 
 template <Budget limit> void print_both(const char* budget) {

@@ -1,7 +1,7 @@
 // The vector kernels of the CPU backend, compiled once per instruction set whatever -march the translation unit has,
 // and chosen at run time.
 //
-// Every function of a target carries the target attribute itself, always_inline helpers included: a helper without it
+// Every function of a target carries the target attribute itself, always_inline ones included: one without it
 // would have its vectors lowered, and a pragma around the file would not reach template instantiations. For the same
 // reason there are no lambdas in there.
 #pragma once

@@ -1,4 +1,4 @@
-// Host memory shared by the backends that compute on the host, and the helpers of the reference loops.
+// Host memory shared by the backends that compute on the host, and what the reference loops share.
 #pragma once
 
 #include <sfumato/backend/kernels.hpp>

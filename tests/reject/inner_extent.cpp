@@ -1,0 +1,14 @@
+// reject: inner-extent.*16 == 12|16 == 12.*inner-extent
+// A linear layer of 12 channels on values of 16.
+#include <sfumato/autodiff/count.hpp>
+#include <sfumato/nn/layers.hpp>
+
+using namespace sfumato;
+
+auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x) {
+#if defined(SFUMATO_REJECT)
+  return layer::Linear<12, 8>{}(ctx, x);
+#else
+  return layer::Linear<16, 8>{}(ctx, x);
+#endif
+}

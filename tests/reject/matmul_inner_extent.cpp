@@ -1,0 +1,14 @@
+// reject: inner-extent.*16 == 4|16 == 4.*inner-extent
+// A product of values whose inner extents differ.
+#include <sfumato/autodiff/count.hpp>
+#include <sfumato/ops/linear.hpp>
+
+using namespace sfumato;
+
+auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x) {
+#if defined(SFUMATO_REJECT)
+  return ops::matmul(ctx, x, x);
+#else
+  return ops::matmul<true>(ctx, x, x);
+#endif
+}

@@ -1,0 +1,14 @@
+// reject: patch-divides-image.*4 == 0|4 == 0.*patch-divides-image
+// The same in the op.
+#include <sfumato/autodiff/count.hpp>
+#include <sfumato/ops/movement.hpp>
+
+using namespace sfumato;
+
+auto f(Count& ctx, Value<Count, Shape<any, 1, 28, 28>> x) {
+#if defined(SFUMATO_REJECT)
+  return ops::patchify<8, ops::PatchOrder::channel_row_column>(ctx, x);
+#else
+  return ops::patchify<7, ops::PatchOrder::channel_row_column>(ctx, x);
+#endif
+}

@@ -1,0 +1,11 @@
+// reject: leading-batch.*LeadingBatch<false>|LeadingBatch<false>.*leading-batch
+// An extent of zero.
+#include <sfumato/tensor/shape.hpp>
+
+using namespace sfumato;
+
+#if defined(SFUMATO_REJECT)
+Shape<any, 0> shape;
+#else
+Shape<any, 1> shape;
+#endif
