@@ -32,7 +32,8 @@ inline void add_data_option(CLI::App& app, std::filesystem::path& folder) {
 inline std::vector<float> scaled_images(const sfumato::io::ImageDataset& dataset) {
   const sfumato::ImageSource source(dataset);
   std::vector<float> images(static_cast<std::size_t>(source.size()) * dataset.image_values());
-  for (sfumato::Index i = 0; i < source.size(); ++i) source.load(i, false, images.data() + static_cast<std::size_t>(i) * dataset.image_values());
+  for (sfumato::Index i = 0; i < source.size(); ++i)
+    source.load(i, false, images.data() + static_cast<std::size_t>(i) * dataset.image_values());
   return images;
 }
 
@@ -40,7 +41,8 @@ inline std::vector<float> scaled_images(const sfumato::io::ImageDataset& dataset
 inline sfumato::io::Image sample_grid(std::span<const float> samples, int size, int columns) {
   const auto values = static_cast<std::size_t>(size) * static_cast<std::size_t>(size);
   std::vector<sfumato::io::Image> images;
-  for (std::size_t i = 0; i + values <= samples.size(); i += values) images.push_back(sfumato::to_image(samples.subspan(i, values), 1, size));
+  for (std::size_t i = 0; i + values <= samples.size(); i += values)
+    images.push_back(sfumato::to_image(samples.subspan(i, values), 1, size));
   return sfumato::io::grid(images, columns, 2);
 }
 

@@ -55,7 +55,8 @@ inline std::string number(double value) {
 
 /// Defines the data block $name. Points that are not numbers are left out; a block is never empty.
 inline std::string block(const std::string& name, const Series& s) {
-  sfumato::check(s.x.size() == s.y.size(), "plot", "series '", s.name, "' has ", s.x.size(), " x and ", s.y.size(), " y values");
+  sfumato::check(s.x.size() == s.y.size(), "plot", "series '", s.name, "' has ", s.x.size(), " x and ", s.y.size(),
+                 " y values");
   std::string out = "$" + name + " << EOD\n";
   bool empty = true;
   for (std::size_t i = 0; i < s.x.size(); ++i) {
@@ -69,7 +70,8 @@ inline std::string block(const std::string& name, const Series& s) {
 inline std::string color_of(const Series& s) { return s.color.empty() ? "" : " lc rgb " + quoted(s.color); }
 
 inline std::string terminal(const std::filesystem::path& png, int width, int height) {
-  return "set terminal pngcairo noenhanced size " + std::to_string(width) + "," + std::to_string(height) + "\nset output " + quoted(png.string()) + "\n";
+  return "set terminal pngcairo noenhanced size " + std::to_string(width) + "," + std::to_string(height) +
+         "\nset output " + quoted(png.string()) + "\n";
 }
 
 /// Runs a script. Throws Error("gnuplot-missing") and Error("gnuplot").
@@ -83,36 +85,42 @@ inline void run(const std::string& script, const std::filesystem::path& png) {
   std::signal(SIGPIPE, previous);
   std::error_code error;
   const bool there = std::filesystem::file_size(png, error) > 0 && !error;
-  sfumato::check(written && status == 0 && there, "gnuplot", "gnuplot could not draw '", png.string(), "' (status ", status, ")");
+  sfumato::check(written && status == 0 && there, "gnuplot", "gnuplot could not draw '", png.string(), "' (status ",
+                 status, ")");
 }
 
 }  // namespace detail
 
 /// Curves in one frame.
-inline void lines(const std::filesystem::path& png, const Axes& axes, std::span<const Series> series, int width = 900, int height = 600) {
+inline void lines(const std::filesystem::path& png, const Axes& axes, std::span<const Series> series, int width = 900,
+                  int height = 600) {
   using detail::quoted;
   sfumato::check(!series.empty(), "plot", "'", png.string(), "' has no series");
   std::string script = detail::terminal(png, width, height), command;
-  script += "set grid lc rgb '#d0d0d0'\nset key top right\nset title " + quoted(axes.title) + "\nset xlabel " + quoted(axes.x_label) +
-            "\nset ylabel " + quoted(axes.y_label) + "\n";
+  script += "set grid lc rgb '#d0d0d0'\nset key top right\nset title " + quoted(axes.title) + "\nset xlabel " +
+            quoted(axes.x_label) + "\nset ylabel " + quoted(axes.y_label) + "\n";
   if (axes.log_x) script += "set logscale x\n";
   if (axes.log_y) script += "set logscale y\n";
   for (std::size_t i = 0; i < series.size(); ++i) {
     const std::string name = "d" + std::to_string(i);
     script += detail::block(name, series[i]);
-    command += (i ? ", $" : "plot $") + name + " using 1:2 with lines lw 2" + detail::color_of(series[i]) + " title " + quoted(series[i].name);
+    command += (i ? ", $" : "plot $") + name + " using 1:2 with lines lw 2" + detail::color_of(series[i]) + " title " +
+               quoted(series[i].name);
   }
   detail::run(script + command + "\n", png);
 }
 
 /// Scatter plots in a grid of `columns`, row by row, each `side` pixels wide and high.
-inline void scatter_panels(const std::filesystem::path& png, const std::string& title, std::span<const Panel> panels, int columns, int side = 280) {
+inline void scatter_panels(const std::filesystem::path& png, const std::string& title, std::span<const Panel> panels,
+                           int columns, int side = 280) {
   using detail::quoted;
-  sfumato::check(!panels.empty() && columns > 0, "plot", "'", png.string(), "' has ", panels.size(), " panels in ", columns, " columns");
+  sfumato::check(!panels.empty() && columns > 0, "plot", "'", png.string(), "' has ", panels.size(), " panels in ",
+                 columns, " columns");
   const int rows = (static_cast<int>(panels.size()) + columns - 1) / columns;
   std::string script = detail::terminal(png, columns * side, rows * side + 50);
   script += "set multiplot layout " + std::to_string(rows) + "," + std::to_string(columns) + " title " + quoted(title) +
-            " font ',14'\nunset key\nset size ratio -1\nset format ''\nset tics scale 0\nset lmargin 1\nset rmargin 1\nset bmargin 1\nset tmargin 2\n";
+            " font ',14'\nunset key\nset size ratio -1\nset format ''\nset tics scale 0\nset lmargin 1\nset rmargin "
+            "1\nset bmargin 1\nset tmargin 2\n";
   for (std::size_t p = 0; p < panels.size(); ++p) {
     const Panel& panel = panels[p];
     const std::string range = "[" + detail::number(-panel.range) + ":" + detail::number(panel.range) + "]\n";
@@ -121,7 +129,8 @@ inline void scatter_panels(const std::filesystem::path& png, const std::string& 
     for (std::size_t i = 0; i < panel.layers.size(); ++i) {
       const std::string name = "d" + std::to_string(p) + "_" + std::to_string(i);
       script += detail::block(name, panel.layers[i]);
-      command += (i ? ", $" : "plot $") + name + " using 1:2 with points pt 7 ps " + detail::number(panel.layers[i].size) + detail::color_of(panel.layers[i]);
+      command += (i ? ", $" : "plot $") + name + " using 1:2 with points pt 7 ps " +
+                 detail::number(panel.layers[i].size) + detail::color_of(panel.layers[i]);
     }
     script += command + "\n";
   }

@@ -27,8 +27,9 @@ class ProgressLine {
     printed_ = now;
     open_ = true;
     const long left = static_cast<long>(p.seconds_left + 0.5);
-    std::fprintf(stderr, "%s%s: step %lld/%lld, loss %.4g, %.0f images/s, %ld:%02ld left%s", terminal_ ? "\r\033[K" : "", title_.c_str(),
-                 static_cast<long long>(p.last.step), static_cast<long long>(p.steps), p.last.loss, p.samples_per_second, left / 60, left % 60,
+    std::fprintf(stderr, "%s%s: step %lld/%lld, loss %.4g, %.0f images/s, %ld:%02ld left%s",
+                 terminal_ ? "\r\033[K" : "", title_.c_str(), static_cast<long long>(p.last.step),
+                 static_cast<long long>(p.steps), p.last.loss, p.samples_per_second, left / 60, left % 60,
                  terminal_ ? "" : "\n");
     std::fflush(stderr);
   }
@@ -46,7 +47,8 @@ class ProgressLine {
 };
 
 /// Trains with a progress line. Throws Error("interrupted") when Ctrl-C ended the run early.
-template <class Trainer, class Data> void train(Trainer& trainer, const Data& data, const sfumato::LoopOptions& options, const std::string& title) {
+template <class Trainer, class Data>
+void train(Trainer& trainer, const Data& data, const sfumato::LoopOptions& options, const std::string& title) {
   ProgressLine line(title);
   const bool complete = sfumato::run_training(trainer, data, options, [&](const sfumato::Progress& p) { line(p); });
   line.finish();

@@ -39,7 +39,8 @@ static_assert(Bottled::path_width == 32 && FlowObjective<Space::x>::fits<Bottled
 
 // 256 channels hold the noise of a token as well: all three predictions are sound.
 using Wide = JiT<LargePatches, Transformer<256, 4, RMSNorm, SwiGLU, Heads<8>, QKNorm, Rotary, AdaLNZero>>;
-static_assert(FlowObjective<Space::x>::fits<Wide> && FlowObjective<Space::eps>::fits<Wide> && FlowObjective<Space::v>::fits<Wide>);
+static_assert(FlowObjective<Space::x>::fits<Wide> && FlowObjective<Space::eps>::fits<Wide> &&
+              FlowObjective<Space::v>::fits<Wide>);
 
 // ---- Designs that fail: the same question, asked without an error -----------------------------------------------------
 
@@ -72,7 +73,8 @@ constexpr int broken = ImagePatches<28, 1, 5, 10>::tokens;
 // A bottleneck of 256 for patches of 196 values compresses nothing.
 //   error: static assertion failed: [bottleneck-width] the bottleneck is wider than the patch it compresses
 //   note: the comparison reduces to '(256 <= 196)'
-constexpr Index broken = cost_of<JiT<LargePatches, Transformer<256, 4, RMSNorm, SwiGLU, AdaLNZero>, Head<Linear>, Bottleneck<256>>>(1).macs;
+constexpr Index broken =
+    cost_of<JiT<LargePatches, Transformer<256, 4, RMSNorm, SwiGLU, AdaLNZero>, Head<Linear>, Bottleneck<256>>>(1).macs;
 #elif SFUMATO_BROKEN_DESIGN == 5
 // An option of the model, given to the trunk.
 //   error: static assertion failed: [unknown-option] this type is not an option here: see the list beside the template's declaration
@@ -80,11 +82,13 @@ constexpr int broken = Transformer<128, 4, RMSNorm, SwiGLU, Bottleneck<32>>::hid
 #elif SFUMATO_BROKEN_DESIGN == 6
 // Context tokens that would enter in front of block 6 of 4.
 //   error: static assertion failed: [context-start] context tokens must enter at a block inside the depth
-constexpr Index broken = cost_of<JiT<LargePatches, Transformer<128, 4, RMSNorm, SwiGLU, AdaLNZero, Context<4, 6>>>>(1).macs;
+constexpr Index broken =
+    cost_of<JiT<LargePatches, Transformer<128, 4, RMSNorm, SwiGLU, AdaLNZero, Context<4, 6>>>>(1).macs;
 #elif SFUMATO_BROKEN_DESIGN == 7
 // Heads of 6 channels cannot be turned in pairs along two axes.
 //   error: static assertion failed: [rotary-head-dim] 2-D rotary embedding needs a head width divisible by 4 (two axes, pairs)
-constexpr Index broken = cost_of<JiT<LargePatches, Transformer<96, 4, RMSNorm, SwiGLU, Heads<16>, Rotary, AdaLNZero>>>(1).macs;
+constexpr Index broken =
+    cost_of<JiT<LargePatches, Transformer<96, 4, RMSNorm, SwiGLU, Heads<16>, Rotary, AdaLNZero>>>(1).macs;
 #elif SFUMATO_BROKEN_DESIGN == 8
 // A budget that no candidate meets.
 //   error: static assertion failed: [budget-fits] none of the models fits the budget
@@ -98,7 +102,8 @@ constexpr int broken = Broken::width;
 // its type, for readers and for error messages. See examples/jit_spaces for what becomes of it.
 using Waived = JiT<LargePatches, Trunk128, Head<Linear>, Waive<rule::output_path>>;
 static_assert(Waived::waives<rule::output_path> && !Waived::waives<rule::bottleneck_width>);
-constexpr bool compiles = (FlowObjective<Space::v>::require_sound<Waived>(), FlowObjective<Space::eps>::require_sound<Waived>(), true);
+constexpr bool compiles =
+    (FlowObjective<Space::v>::require_sound<Waived>(), FlowObjective<Space::eps>::require_sound<Waived>(), true);
 static_assert(compiles && !FlowObjective<Space::v>::fits<Waived>);  // allowed, and still not sound
 // A waiver changes no figure.
 static_assert(parameter_count<Waived>() == parameter_count<Narrow>());
@@ -109,12 +114,14 @@ static_assert(parameter_count<Waived>() == parameter_count<Narrow>());
 static_assert(parameter_count<JiT_B_16>() == 131'123'712 && parameter_count<JiT_L_16>() == 458'877'664);
 static_assert(cost_of<JiT_B_16>(1).macs / 1'000'000'000 == 25);
 // Multiply-adds grow with the batch, parameters do not.
-static_assert(cost_of<Narrow>(64).macs == 64 * cost_of<Narrow>(1).macs && cost_of<Narrow>(64).parameters == cost_of<Narrow>(1).parameters);
+static_assert(cost_of<Narrow>(64).macs == 64 * cost_of<Narrow>(1).macs &&
+              cost_of<Narrow>(64).parameters == cost_of<Narrow>(1).parameters);
 // Patches of 32 at 512 pixels cost what patches of 16 do at 256: the number of tokens is the same (table 5).
 static_assert(cost_of<JiT_B_32>(1).macs < cost_of<JiT_B_16>(1).macs * 105 / 100);
 // Recomputation trades multiply-adds for memory: the blocks keep their inputs only.
 using Frugal = JiT<LargePatches, Transformer<128, 4, RMSNorm, SwiGLU, Heads<4>, QKNorm, Rotary, AdaLNZero, Recompute>>;
-static_assert(cost_of<Frugal>(1).macs == cost_of<Narrow>(1).macs && 4 * cost_of<Frugal>(1).saved < cost_of<Narrow>(1).saved);
+static_assert(cost_of<Frugal>(1).macs == cost_of<Narrow>(1).macs &&
+              4 * cost_of<Frugal>(1).saved < cost_of<Narrow>(1).saved);
 // A bound that a reviewer can read: this model trains in 128 MiB at a batch of 128.
 static_assert(training_bytes<Narrow>(128) < 128 << 20);
 static_assert(training_memory<Narrow>(128).weights == training_memory<Narrow>(256).weights);

@@ -14,18 +14,18 @@ using namespace sfumato;
 using Input = ImagePatches<64, 3, 8, 100>;
 
 /// A JiT of the given width and depth, with heads of 32 channels.
-template <int Width, int Depth> using Candidate = JiT<Input, Transformer<Width, Depth, RMSNorm, SwiGLU, Heads<Width / 32>, QKNorm, Rotary, AdaLNZero>>;
+template <int Width, int Depth> using Candidate =
+    JiT<Input, Transformer<Width, Depth, RMSNorm, SwiGLU, Heads<Width / 32>, QKNorm, Rotary, AdaLNZero>>;
 
 template <class Model> inline constexpr int depth_of = decltype(Model::trunk)::depth;
 
 /// What to choose from: widths below and above the token's 192 values, deep and shallow.
-template <class Objective, Budget limit>
-using Choice = largest_sound_under<Objective, limit,
-                                   Candidate<128, 6>, Candidate<128, 12>, Candidate<128, 24>, Candidate<128, 36>,
-                                   Candidate<160, 6>, Candidate<160, 12>, Candidate<160, 24>, Candidate<160, 32>,
-                                   Candidate<192, 4>, Candidate<192, 8>, Candidate<192, 12>, Candidate<192, 16>,
-                                   Candidate<256, 4>, Candidate<256, 6>, Candidate<256, 8>, Candidate<256, 12>,
-                                   Candidate<384, 4>, Candidate<384, 8>, Candidate<512, 4>, Candidate<512, 8>>;
+template <class Objective, Budget limit> using Choice =
+    largest_sound_under<Objective, limit, Candidate<128, 6>, Candidate<128, 12>, Candidate<128, 24>, Candidate<128, 36>,
+                        Candidate<160, 6>, Candidate<160, 12>, Candidate<160, 24>, Candidate<160, 32>,
+                        Candidate<192, 4>, Candidate<192, 8>, Candidate<192, 12>, Candidate<192, 16>, Candidate<256, 4>,
+                        Candidate<256, 6>, Candidate<256, 8>, Candidate<256, 12>, Candidate<384, 4>, Candidate<384, 8>,
+                        Candidate<512, 4>, Candidate<512, 8>>;
 
 constexpr Index mebibyte = Index{1} << 20;
 /// A laptop: half a GiB for training, at a batch of 32.
@@ -41,15 +41,16 @@ using V = FlowObjective<Space::v>;
 // The picks are types, so what follows from them can be asserted.
 static_assert(figures_of<Choice<X, laptop>>(laptop.batch).within(laptop));
 static_assert(Choice<V, laptop>::path_width >= Choice<V, laptop>::token_dim);
-static_assert(figures_of<Choice<X, laptop>>(1).parameters >= figures_of<Choice<V, laptop>>(1).parameters);  // x may choose from more
+static_assert(figures_of<Choice<X, laptop>>(1).parameters >=
+              figures_of<Choice<V, laptop>>(1).parameters);  // x may choose from more
 
 template <class Objective, Budget limit> void print(const char* budget, const char* objective) {
   using Pick = Choice<Objective, limit>;
   static constexpr DesignFigures figures = figures_of<Pick>(limit.batch);
   static constexpr TrainingMemory memory = training_memory<Pick>(limit.batch);
-  std::printf("%-13s %-13s %5d %5d %9.2f M %9.1f M %9.1f MiB %9.1f MiB\n", budget, objective, Pick::width, depth_of<Pick>,
-              double(figures.parameters) * 1e-6, double(figures.macs) * 1e-6, double(figures.training_bytes) / double(mebibyte),
-              double(memory.activations) / double(mebibyte));
+  std::printf("%-13s %-13s %5d %5d %9.2f M %9.1f M %9.1f MiB %9.1f MiB\n", budget, objective, Pick::width,
+              depth_of<Pick>, double(figures.parameters) * 1e-6, double(figures.macs) * 1e-6,
+              double(figures.training_bytes) / double(mebibyte), double(memory.activations) / double(mebibyte));
 }
 
 template <Budget limit> void print_both(const char* budget) {
@@ -60,8 +61,10 @@ template <Budget limit> void print_both(const char* budget) {
 }  // namespace
 
 int main() {
-  std::printf("tokens of %d values; v-prediction needs a width of at least that, x-prediction does not\n\n"
-              "budget        objective     width depth  parameters  multiply-adds   training    of it activations\n", Input::token_dim);
+  std::printf(
+      "tokens of %d values; v-prediction needs a width of at least that, x-prediction does not\n\n"
+      "budget        objective     width depth  parameters  multiply-adds   training    of it activations\n",
+      Input::token_dim);
   print_both<laptop>("laptop");
   print_both<quick>("quick");
   print_both<small_memory>("small memory");

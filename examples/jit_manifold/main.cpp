@@ -33,16 +33,16 @@ struct Options {
 struct Result {
   int dim;
   Space prediction;
-  double loss;                     ///< v-loss of the averaged weights on fresh samples
-  double distance, distance_p90;   ///< of generated samples, projected, to the curve
-  double outside;                  ///< rms per dimension outside of the curve's plane
+  double loss;                    ///< v-loss of the averaged weights on fresh samples
+  double distance, distance_p90;  ///< of generated samples, projected, to the curve
+  double outside;                 ///< rms per dimension outside of the curve's plane
   double seconds;
-  std::vector<Point> generated;    ///< projected
+  std::vector<Point> generated;  ///< projected
 };
 
 /// Where the hidden width cannot carry the noise, eps- and v-prediction break the rule `output_path`: here on purpose.
-template <int D, Space P>
-using Model = std::conditional_t<P != Space::x && (D > hidden), ToyMlp<D, hidden, Waive<rule::output_path>>, ToyMlp<D, hidden>>;
+template <int D, Space P> using Model =
+    std::conditional_t<P != Space::x && (D > hidden), ToyMlp<D, hidden, Waive<rule::output_path>>, ToyMlp<D, hidden>>;
 
 /// Mean v-loss of `weights` over fresh samples and times, numbered after all that training has seen.
 template <int D, class Trainer, class Weights>
@@ -66,8 +66,9 @@ double evaluate(Trainer& trainer, const Weights& weights, const Embedding<D>& em
 }
 
 /// Generates samples by 50 Euler steps and measures how far from the curve they end.
-template <int D, class Trainer, class Weights>
-void measure_samples(Trainer& trainer, const Weights& weights, const Embedding<D>& embedding, const Options& o, Result& result) {
+template <int D, class Trainer, class Weights> void measure_samples(Trainer& trainer, const Weights& weights,
+                                                                    const Embedding<D>& embedding, const Options& o,
+                                                                    Result& result) {
   auto run = trainer.run(weights);
   const std::vector<int> labels(static_cast<std::size_t>(o.samples), 0);
   const SamplerOptions sampler{.steps = 50, .method = Method::euler};
@@ -107,13 +108,14 @@ template <int D, Space P> Result run_one(backend::Cpu& cpu, const Options& o) {
   const Embedding<D> embedding(o.seed);
   LoopOptions loop;
   loop.steps = o.steps;
-  example::train(trainer, RollSource<D>(embedding, o.seed, o.steps * o.batch), loop, text("D = ", D, ", ", name_of(P), "-prediction"));
+  example::train(trainer, RollSource<D>(embedding, o.seed, o.steps * o.batch), loop,
+                 text("D = ", D, ", ", name_of(P), "-prediction"));
 
   Result result{D, P, evaluate<D>(trainer, trainer.ema1(), embedding, o), 0, 0, 0, 0, {}};
   measure_samples<D>(trainer, trainer.ema1(), embedding, o, result);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  std::printf("%5d  %-10s %10.5f %10.3f %9.4f %9.4f %9.4f %8.0f\n", D, name_of(P), result.loss, D * result.loss, result.distance,
-              result.distance_p90, result.outside, result.seconds);
+  std::printf("%5d  %-10s %10.5f %10.3f %9.4f %9.4f %9.4f %8.0f\n", D, name_of(P), result.loss, D * result.loss,
+              result.distance, result.distance_p90, result.outside, result.seconds);
   std::fflush(stdout);
   return result;
 }
@@ -128,8 +130,8 @@ void write_csv(const std::filesystem::path& path, const std::vector<Result>& res
   std::ofstream csv(path);
   csv << "dim,prediction,v_loss,dim_times_v_loss,distance_mean,distance_p90,outside_rms,seconds\n";
   for (const Result& r : results)
-    csv << r.dim << ',' << name_of(r.prediction) << ',' << r.loss << ',' << r.dim * r.loss << ',' << r.distance << ',' << r.distance_p90 << ','
-        << r.outside << ',' << r.seconds << '\n';
+    csv << r.dim << ',' << name_of(r.prediction) << ',' << r.loss << ',' << r.dim * r.loss << ',' << r.distance << ','
+        << r.distance_p90 << ',' << r.outside << ',' << r.seconds << '\n';
   check(csv.flush().good(), "write-failed", "cannot write '", path.string(), "'");
 }
 
@@ -150,20 +152,25 @@ void plot(const std::filesystem::path& path, const std::vector<Result>& results)
   for (const Space p : predictions)
     for (const Result& r : results)
       if (r.prediction == p)
-        panels.push_back({text(name_of(p), "-prediction, D = ", r.dim), {series(truth, "#d8d8d8", 0.5), series(r.generated, "#c03020", 0.25)}, 1.7});
+        panels.push_back({text(name_of(p), "-prediction, D = ", r.dim),
+                          {series(truth, "#d8d8d8", 0.5), series(r.generated, "#c03020", 0.25)},
+                          1.7});
   example::plot::scatter_panels(path, "samples projected back to the plane; grey: the data", panels, 4);
 }
 
 void run(const Options& o) {
-  check(o.samples > 0 && o.evaluation >= 1024 && o.evaluation % 1024 == 0, "options", "--samples must be positive, found ", o.samples,
-        ", and --evaluation a multiple of 1024, found ", o.evaluation);
+  check(o.samples > 0 && o.evaluation >= 1024 && o.evaluation % 1024 == 0, "options",
+        "--samples must be positive, found ", o.samples, ", and --evaluation a multiple of 1024, found ", o.evaluation);
   example::make_folder(o.out);
   backend::Cpu cpu(o.threads);
-  std::printf("%lld steps of %lld, Adam, rate %g falling to %g (cosine), seed %llu, %d threads.\n"
-              "v-loss: averaged weights (EMA 0.995), mean over %lld fresh samples and times; distance: %lld samples by 50 Euler steps.\n"
-              "    D  prediction     v-loss  D x v-loss  to curve     (p90)   outside  seconds\n",
-              static_cast<long long>(o.steps), static_cast<long long>(o.batch), o.rate, o.rate / 100, static_cast<unsigned long long>(o.seed),
-              cpu.threads(), static_cast<long long>(o.evaluation), static_cast<long long>(o.samples));
+  std::printf(
+      "%lld steps of %lld, Adam, rate %g falling to %g (cosine), seed %llu, %d threads.\n"
+      "v-loss: averaged weights (EMA 0.995), mean over %lld fresh samples and times; distance: %lld samples by 50 "
+      "Euler steps.\n"
+      "    D  prediction     v-loss  D x v-loss  to curve     (p90)   outside  seconds\n",
+      static_cast<long long>(o.steps), static_cast<long long>(o.batch), o.rate, o.rate / 100,
+      static_cast<unsigned long long>(o.seed), cpu.threads(), static_cast<long long>(o.evaluation),
+      static_cast<long long>(o.samples));
   std::fflush(stdout);
   std::vector<Result> results;
   run_dimension<2>(cpu, o, results);
@@ -174,7 +181,8 @@ void run(const Options& o) {
   plot(o.out / "manifold.png", results);
   double seconds = 0;
   for (const Result& r : results) seconds += r.seconds;
-  std::printf("%.0f seconds in all; %s and %s\n", seconds, (o.out / "results.csv").c_str(), (o.out / "manifold.png").c_str());
+  std::printf("%.0f seconds in all; %s and %s\n", seconds, (o.out / "results.csv").c_str(),
+              (o.out / "manifold.png").c_str());
 }
 
 }  // namespace manifold

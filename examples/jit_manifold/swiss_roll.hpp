@@ -89,10 +89,13 @@ template <int D> class Embedding {
 /// Training data: sample i is a function of the seed and i, so `count` samples drawn once each are all fresh.
 template <int D> class RollSource {
  public:
-  RollSource(const Embedding<D>& embedding, std::uint64_t seed, Index count) : embedding_(&embedding), seed_(seed), count_(count) {}
+  RollSource(const Embedding<D>& embedding, std::uint64_t seed, Index count)
+      : embedding_(&embedding), seed_(seed), count_(count) {}
 
   Index size() const { return count_; }
-  Point point(Index i) const { return roll(sfumato::Random{seed_, sfumato::Stream::data}.uniform(static_cast<std::uint64_t>(i))); }
+  Point point(Index i) const {
+    return roll(sfumato::Random{seed_, sfumato::Stream::data}.uniform(static_cast<std::uint64_t>(i)));
+  }
   template <class E> int load(Index i, bool, E* out) const {
     embedding_->embed(point(i), out);
     return 0;

@@ -27,7 +27,8 @@ template <int In, int Out> struct Dense {
     visit("weight", self.weight);
     visit("bias", self.bias);
   }
-  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x, Activation act = Activation::none) const {
+  template <class Ctx, AnyValue X>
+  constexpr auto operator()(Ctx& ctx, const X& x, Activation act = Activation::none) const {
     return ops::linear(ctx, x, weight, bias, act);
   }
 };

@@ -22,7 +22,8 @@ using Trunk = Transformer<128, 4, RMSNorm, SwiGLU, Heads<4>, QKNorm, Rotary, Ada
 using Image = Shape<any, 1, 28, 28>;
 
 /// The network is narrower than its tokens. For eps and v that breaks the rule `output_path`: here on purpose.
-template <Space P> using Model = std::conditional_t<P == Space::x, JiT<Input, Trunk>, JiT<Input, Trunk, Head<Linear>, Waive<rule::output_path>>>;
+template <Space P> using Model =
+    std::conditional_t<P == Space::x, JiT<Input, Trunk>, JiT<Input, Trunk, Head<Linear>, Waive<rule::output_path>>>;
 static_assert(Trunk::width < Input::token_dim);
 
 constexpr const char* name_of(Space s) { return s == Space::x ? "x" : s == Space::eps ? "eps" : "v"; }
@@ -41,7 +42,7 @@ struct Options {
 /// What is measured of one pair.
 struct Result {
   Space prediction, loss_space;
-  double loss;               ///< in its own loss space, mean of the last tenth of the steps: rows do not compare
+  double loss;  ///< in its own loss space, mean of the last tenth of the steps: rows do not compare
   example::Score score;
   double seconds;
   std::vector<float> first;  ///< the first sample of each class
@@ -63,7 +64,8 @@ template <class Trainer> std::vector<float> generate(Trainer& trainer, const Set
   std::vector<float> images(s.labels.size() * std::size_t(Image::row));
   for (std::size_t first = 0; first < s.labels.size(); first += batch) {
     const std::span<const int> labels = std::span(s.labels).subspan(first, std::min(batch, s.labels.size() - first));
-    const auto z = sample<Image>(run, trainer.model(), trainer.objective, labels, s.options.seed, Index(first), s.options.sampler);
+    const auto z =
+        sample<Image>(run, trainer.model(), trainer.objective, labels, s.options.seed, Index(first), s.options.sampler);
     ops::output(run, z, std::span(images).subspan(first * std::size_t(Image::row), std::size_t(z.size())));
   }
   for (float& value : images) value = std::isfinite(value) ? std::clamp(value, -1.0f, 1.0f) : -1.0f;
@@ -89,6 +91,20 @@ template <class Trainer> double train_pair(Trainer& trainer, const Setting& s, c
   return sum / double(count);
 }
 
+/// A table for programs, and a picture with a row for each pair.
+void write_results(const std::filesystem::path& folder, const std::vector<Result>& results) {
+  std::ofstream csv(folder / "results.csv");
+  csv << "prediction,loss_space,loss,frechet,recognised,precision,recall,seconds\n";
+  std::vector<float> rows;
+  for (const Result& r : results) {
+    csv << name_of(r.prediction) << ',' << name_of(r.loss_space) << ',' << r.loss << ',' << r.score.frechet << ','
+        << r.score.recognised << ',' << r.score.precision << ',' << r.score.recall << ',' << r.seconds << '\n';
+    rows.insert(rows.end(), r.first.begin(), r.first.end());
+  }
+  check(csv.flush().good(), "write-failed", "cannot write '", (folder / "results.csv").string(), "'");
+  io::write_png(folder / "samples.png", example::sample_grid(rows, 28, 10));
+}
+
 template <Space P, Space L> void run_pair(const Setting& s, std::vector<Result>& results) {
   const Options& o = s.options;
   const std::string name = text(name_of(P), "/", name_of(L));
@@ -108,29 +124,17 @@ template <Space P, Space L> void run_pair(const Setting& s, std::vector<Result>&
   const std::vector<float> images = generate(trainer, s);
   Result r{P, L, loss, s.scorer.score(images, s.labels), 0, {images.begin(), images.begin() + 10 * Image::row}};
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  std::printf("%-10s  %-5s  %9.4g  %9.3f  %9.1f %%  %9.3f  %7.3f  %7.0f\n", name_of(P), name_of(L), r.loss, r.score.frechet, 100 * r.score.recognised,
-              r.score.precision, r.score.recall, r.seconds);
+  std::printf("%-10s  %-5s  %9.4g  %9.3f  %9.1f %%  %9.3f  %7.3f  %7.0f\n", name_of(P), name_of(L), r.loss,
+              r.score.frechet, 100 * r.score.recognised, r.score.precision, r.score.recall, r.seconds);
   std::fflush(stdout);
   results.push_back(std::move(r));
+  write_results(o.out, results);  // after each pair: a run may be stopped
 }
 
 template <Space P> void run_prediction(const Setting& s, std::vector<Result>& results) {
   run_pair<P, Space::x>(s, results);
   run_pair<P, Space::eps>(s, results);
   run_pair<P, Space::v>(s, results);
-}
-
-void write_results(const std::filesystem::path& folder, const std::vector<Result>& results) {
-  std::ofstream csv(folder / "results.csv");
-  csv << "prediction,loss_space,loss,frechet,recognised,precision,recall,seconds\n";
-  std::vector<float> rows;
-  for (const Result& r : results) {
-    csv << name_of(r.prediction) << ',' << name_of(r.loss_space) << ',' << r.loss << ',' << r.score.frechet << ',' << r.score.recognised << ','
-        << r.score.precision << ',' << r.score.recall << ',' << r.seconds << '\n';
-    rows.insert(rows.end(), r.first.begin(), r.first.end());
-  }
-  check(csv.flush().good(), "write-failed", "cannot write '", (folder / "results.csv").string(), "'");
-  io::write_png(folder / "samples.png", example::sample_grid(rows, 28, 10));
 }
 
 /// The claim of the experiment in two lines.
@@ -144,37 +148,42 @@ void summarise(const std::vector<Result>& results) {
       best_other = std::min(best_other, r.score.frechet);
     }
   }
-  std::printf("x-prediction: Frechet distance at most %.3f, at least %.1f %% recognised; eps and v: Frechet distance at least %.3f (%.1f times as far)\n",
-              worst_x, 100 * recognised, best_other, best_other / worst_x);
+  std::printf(
+      "x-prediction: Frechet distance at most %.3f, at least %.1f %% recognised; eps and v: Frechet distance at least "
+      "%.3f (%.1f times as far)\n",
+      worst_x, 100 * recognised, best_other, best_other / worst_x);
 }
 
 void run(const Options& o) {
-  check(o.samples >= 10 && o.samples % 10 == 0 && o.steps >= 10, "options", "--samples must be a positive multiple of 10, found ", o.samples,
-        ", and --steps at least 10, found ", o.steps);
+  check(o.samples >= 10 && o.samples % 10 == 0 && o.steps >= 10, "options",
+        "--samples must be a positive multiple of 10, found ", o.samples, ", and --steps at least 10, found ", o.steps);
   example::make_folder(o.out);
   backend::Cpu cpu(o.threads);
-  const auto dataset = io::load_fashion_mnist(o.data, io::Split::train), test = io::load_fashion_mnist(o.data, io::Split::test);
+  const auto dataset = io::load_fashion_mnist(o.data, io::Split::train),
+             test = io::load_fashion_mnist(o.data, io::Split::test);
   const ImageSource source(dataset);
   example::FashionScorer scorer(cpu, test, o.classifier);
   Setting setting{o, cpu, source, scorer, {}};
   for (Index i = 0; i < o.samples; ++i) setting.labels.push_back(static_cast<int>(i % 10));
-  std::printf("Fashion-MNIST, %d tokens of %d values, width %d, depth %d, %lld parameters, %.1f M multiply-adds; %lld steps of %lld, Adam %g, EMA %g,"
-              " %d threads\n%lld samples, guidance %g, %d %s steps; the classifier names %.1f %% of the real test images\n\n"
-              "prediction  loss    its loss    Frechet  recognised  precision   recall  seconds\n",
-              Input::tokens, Input::token_dim, Trunk::width, Trunk::depth, static_cast<long long>(parameter_count<Model<Space::x>>()),
-              double(cost_of<Model<Space::x>>(1).macs) * 1e-6, static_cast<long long>(o.steps), static_cast<long long>(o.batch), o.rate, o.ema,
-              cpu.threads(), static_cast<long long>(o.samples), o.sampler.guidance, o.sampler.steps,
-              o.sampler.method == Method::heun ? "Heun" : "Euler", 100 * scorer.accuracy());
+  std::printf(
+      "Fashion-MNIST, %d tokens of %d values, width %d, depth %d, %lld parameters, %.1f M multiply-adds; %lld steps of "
+      "%lld, Adam %g, EMA %g,"
+      " %d threads\n%lld samples, guidance %g, %d %s steps; the classifier names %.1f %% of the real test images\n\n"
+      "prediction  loss    its loss    Frechet  recognised  precision   recall  seconds\n",
+      Input::tokens, Input::token_dim, Trunk::width, Trunk::depth,
+      static_cast<long long>(parameter_count<Model<Space::x>>()), double(cost_of<Model<Space::x>>(1).macs) * 1e-6,
+      static_cast<long long>(o.steps), static_cast<long long>(o.batch), o.rate, o.ema, cpu.threads(),
+      static_cast<long long>(o.samples), o.sampler.guidance, o.sampler.steps,
+      o.sampler.method == Method::heun ? "Heun" : "Euler", 100 * scorer.accuracy());
   std::fflush(stdout);
   std::vector<Result> results;
   run_prediction<Space::x>(setting, results);
   run_prediction<Space::eps>(setting, results);
   run_prediction<Space::v>(setting, results);
-  check(!results.empty(), "options", "--only names none of the nine pairs: x/x, x/eps, ..., v/v");
-  write_results(o.out, results);
   std::printf("\n");
   if (results.size() == 9) summarise(results);
-  std::printf("%s: a row for each pair, in this order; %s\n", (o.out / "samples.png").c_str(), (o.out / "results.csv").c_str());
+  std::printf("%s: a row for each pair, in this order; %s\n", (o.out / "samples.png").c_str(),
+              (o.out / "results.csv").c_str());
 }
 
 }  // namespace spaces
@@ -192,7 +201,9 @@ int main(int argc, char** argv) {
   app.add_option("--guidance-low", o.sampler.guidance_low, "no guidance before this time")->capture_default_str();
   app.add_option("--sampler-steps", o.sampler.steps)->capture_default_str();
   app.add_option("--samples", o.samples, "generated images of each pair, a multiple of 10")->capture_default_str();
-  app.add_option("--only", o.only, "pairs to run, e.g. x/v; all by default")->delimiter(',');
+  app.add_option("--only", o.only, "pairs to run, e.g. x/v; all by default")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"x/x", "x/eps", "x/v", "eps/x", "eps/eps", "eps/v", "v/x", "v/eps", "v/v"}));
   app.add_option("--seed", o.seed)->capture_default_str();
   app.add_option("--threads", o.threads, "0: all")->capture_default_str();
   app.add_option("--out", o.out, "folder for results")->capture_default_str();

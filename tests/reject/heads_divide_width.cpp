@@ -1,5 +1,5 @@
-// reject: heads-divide-width.*4 == 0|4 == 0.*heads-divide-width
-// Seven heads on a width of 64 leave 1 over: 64 % 6 is 4.
+// reject: heads-divide-width.*HeadsDivideWidth<64, 6>|HeadsDivideWidth<64, 6>.*heads-divide-width
+// Six heads on a width of 64.
 #include <sfumato/nn/transformer.hpp>
 
 using namespace sfumato;

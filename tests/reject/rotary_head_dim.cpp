@@ -1,4 +1,4 @@
-// reject: rotary-head-dim.*2 == 0|2 == 0.*rotary-head-dim
+// reject: rotary-head-dim.*RotaryHeadDim<10>|RotaryHeadDim<10>.*rotary-head-dim
 // 2-D rotary embedding turns pairs along two axes: a head of 10 is 2 too wide.
 #include <sfumato/autodiff/count.hpp>
 #include <sfumato/nn/transformer.hpp>

@@ -1,4 +1,4 @@
-// reject: same-size.*64 == 60|64 == 60.*same-size
+// reject: same-size.*64L? == 60|64L? == 60.*same-size
 // A reshape of one sample that loses elements.
 #include <sfumato/autodiff/count.hpp>
 #include <sfumato/ops/elementwise.hpp>

@@ -1,4 +1,4 @@
-// reject: scalar-loss.*16 == 1|16 == 1.*scalar-loss
+// reject: scalar-loss.*16L? == 1|16L? == 1.*scalar-loss
 // A backward pass from something that is no scalar.
 #include <sfumato/autodiff/record.hpp>
 #include <sfumato/backend/reference/reference.hpp>

@@ -34,6 +34,18 @@ template <class Op, int Axis, int Rank> struct AxisInRank {
 template <class Op, int Begin, int End, int Extent> struct SliceRange {
   static_assert(0 <= Begin && Begin < End && End <= Extent, "[slice-range] the slice is empty or leaves its axis");
 };
+template <class Op, int Named, int Rank> struct PermutationRank {
+  static_assert(Named == Rank, "[permutation-rank] a permutation must name as many axes as its operand has");
+};
+template <bool EachOnce, int... Order> struct PermutationAxes {
+  static_assert(EachOnce, "[permutation-axes] a permutation must name every axis once");
+};
+template <class Op, int Width, int Parts> struct PackedWidth {
+  static_assert(Width % Parts == 0, "[packed-width] the packed width is not divisible by the number of its parts");
+};
+template <int Width, int PatchValues> struct TokenDim {
+  static_assert(Width == PatchValues, "[token-dim] a token must hold the values of one patch");
+};
 template <class Op, auto OldSize, auto NewSize> struct SameSize {
   static_assert(OldSize == NewSize, "[same-size] reshaping must keep the number of elements per sample");
 };

@@ -37,7 +37,7 @@ template <class Ctx, AnyValue X> constexpr auto gelu(Ctx& ctx, const X& x) { ret
 template <class Ctx, AnyValue X> constexpr auto swiglu(Ctx& ctx, const X& x) {
   constexpr int width = width_of<typename X::shape>;
   require_operands<name::swiglu, Ctx, X>();
-  require<rule::InnerExtent<name::swiglu, width, width / 2 * 2>>();
+  require<rule::PackedWidth<name::swiglu, width, 2>>();
   auto y = ctx.template make<with_width<typename X::shape, width / 2>>(x.batch);
   if constexpr (Ctx::counting) {
     ctx.save(x);

@@ -27,7 +27,7 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
   require_operands<name::attention, Ctx, Qkv>();
   require<rule::AxisInRank<name::attention, 2, S::rank>>();
   constexpr int tokens = extent<S, 1>, width = extent<S, 2> / 3, head_dim = width / Heads;
-  require<rule::InnerExtent<name::attention, extent<S, 2>, 3 * width>, rule::HeadsDivideWidth<width, Heads>>();
+  require<rule::PackedWidth<name::attention, extent<S, 2>, 3>, rule::HeadsDivideWidth<width, Heads>>();
   constexpr bool rotary = !is_none<Table>, prepares = rotary || !is_none<QW>;
   if constexpr (rotary) {
     require<rule::RotaryHeadDim<head_dim>>();

@@ -56,6 +56,12 @@ template <Coverage coverage, class Ctx, class X, class Y> void move(Ctx& ctx, co
     });
 }
 
+template <int... Order> constexpr bool names_each_axis() {
+  std::array<int, sizeof...(Order) + 1> times{};
+  ((Order >= 0 && Order < int(sizeof...(Order)) ? void(++times[std::size_t(Order)]) : void()), ...);
+  return ((Order >= 0 && Order < int(sizeof...(Order)) && times[std::size_t(Order)] == 1) && ...);
+}
+
 /// Elements before, on and after an axis of a value: (outer, extent, inner).
 template <IsShape S, int Axis> struct AxisSplit {
   static constexpr Index inner() {
@@ -124,7 +130,7 @@ template <int Axis, class Ctx, AnyValue X, AnyValue Y> constexpr auto concat(Ctx
 template <int... Order, class Ctx, AnyValue X> constexpr auto permute(Ctx& ctx, const X& x) {
   using S = typename X::shape;
   require_operands<name::permute, Ctx, X>();
-  require<rule::InnerExtent<name::permute, int(sizeof...(Order)), S::rank>>();
+  require<rule::PermutationRank<name::permute, int(sizeof...(Order)), S::rank>, rule::PermutationAxes<detail::names_each_axis<Order...>(), Order...>>();
   auto y = ctx.template make<permuted<S, Order...>>(x.batch);
   if constexpr (!Ctx::counting) {
     constexpr std::array<int, S::rank> order{Order...};
@@ -238,7 +244,7 @@ template <int Patch, PatchOrder Order, class Ctx, AnyValue X> constexpr auto pat
 template <int Patch, int Channels, PatchOrder Order, class Ctx, AnyValue X> constexpr auto unpatchify(Ctx& ctx, const X& x) {
   using S = typename X::shape;
   require_operands<name::patchify, Ctx, X>();
-  require<rule::InnerExtent<name::patchify, extent<S, 2>, Channels * Patch * Patch>>();
+  require<rule::AxisInRank<name::patchify, 2, S::rank>, rule::TokenDim<extent<S, 2>, Channels * Patch * Patch>>();
   constexpr int grid = [] { int g = 1; while (g * g < extent<S, 1>) ++g; return g; }();
   require<rule::SameShape<name::patchify, Shape<extent<S, 1>>, Shape<grid * grid>>>();
   auto y = ctx.template make<Shape<any, Channels, grid * Patch, grid * Patch>>(x.batch);

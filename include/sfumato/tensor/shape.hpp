@@ -64,7 +64,11 @@ template <class S, int... Order> struct Permuted {
 template <class T>
 concept IsShape = detail::IsShape<T>::value;
 
-template <IsShape S, int Axis> inline constexpr int extent = S::extents[Axis];
+/// 0 outside of the rank, so that the rule of the op that asks is what speaks.
+template <IsShape S, int Axis> inline constexpr int extent = [] {
+  if constexpr (Axis >= 0 && Axis < S::rank) return S::extents[Axis];
+  else return 0;
+}();
 /// Last extent: the width that norms, linears and activations work on.
 template <IsShape S> inline constexpr int width_of = S::extents[S::rank - 1];
 template <IsShape S, int Axis, int Extent> using replace_extent = detail::MadeShape<detail::ReplaceExtent<S, Axis, Extent>>;
