@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 trap 'echo "FAILED: scripts/test.sh, line $LINENO: $BASH_COMMAND" >&2' ERR
 
+export OMP_WAIT_POLICY=passive  # tests share the cores: threads must not spin while they wait
 scripts/install_deps.sh
 cmake --preset gcc-release
 cmake --build --preset gcc-release

@@ -38,6 +38,12 @@ struct Panel {
   double range = 1;
 };
 
+/// Throws Error("gnuplot-missing") unless plots can be drawn: worth asking before a long computation.
+inline void require_gnuplot() {
+  sfumato::check(std::system("command -v gnuplot >/dev/null 2>&1") == 0, "gnuplot-missing",
+                 "plots need the program gnuplot on the PATH (Debian: gnuplot-nox)");
+}
+
 namespace detail {
 
 /// A gnuplot string.
@@ -76,8 +82,7 @@ inline std::string terminal(const std::filesystem::path& png, int width, int hei
 
 /// Runs a script. Throws Error("gnuplot-missing") and Error("gnuplot").
 inline void run(const std::string& script, const std::filesystem::path& png) {
-  sfumato::check(std::system("command -v gnuplot >/dev/null 2>&1") == 0, "gnuplot-missing", "plotting '", png.string(),
-                 "' needs the program gnuplot on the PATH (Debian: gnuplot-nox)");
+  require_gnuplot();
   const auto previous = std::signal(SIGPIPE, SIG_IGN);  // a gnuplot that gives up is an error below, not our end
   std::FILE* pipe = popen("gnuplot", "w");
   const bool written = pipe != nullptr && std::fwrite(script.data(), 1, script.size(), pipe) == script.size();

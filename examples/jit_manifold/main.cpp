@@ -162,6 +162,7 @@ void run(const Options& o) {
   check(o.samples > 0 && o.evaluation >= 1024 && o.evaluation % 1024 == 0, "options",
         "--samples must be positive, found ", o.samples, ", and --evaluation a multiple of 1024, found ", o.evaluation);
   example::make_folder(o.out);
+  example::plot::require_gnuplot();
   backend::Cpu cpu(o.threads);
   std::printf(
       "%lld steps of %lld, Adam, rate %g falling to %g (cosine), seed %llu, %d threads.\n"

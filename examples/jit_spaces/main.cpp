@@ -29,9 +29,9 @@ static_assert(Trunk::width < Input::token_dim);
 constexpr const char* name_of(Space s) { return s == Space::x ? "x" : s == Space::eps ? "eps" : "v"; }
 
 struct Options {
-  Index steps = 6000, batch = 128, samples = 2000;
-  double rate = 1e-3, ema = 0.998;
-  SamplerOptions sampler{.steps = 25, .method = Method::heun, .guidance = 1.5, .guidance_low = 0.1};
+  Index steps = 4000, batch = 128, samples = 2000;
+  double rate = 2e-3, ema = 0.998;
+  SamplerOptions sampler{.steps = 15, .method = Method::heun, .guidance = 2.5, .guidance_low = 0.1};
   int threads = 0;
   std::uint64_t seed = 1;
   std::vector<std::string> only;

@@ -6,4 +6,5 @@
 #include <sfumato/io/npz.hpp>
 #include <sfumato/io/safetensors.hpp>
 #include <sfumato/train/checkpoint.hpp>
+#include <sfumato/train/image_source.hpp>
 #include <sfumato/train/loop.hpp>

@@ -72,14 +72,6 @@ template <class B> class Pool {
     return Buffer<B>(block);
   }
 
-  /// A handle to memory that the caller keeps alive.
-  Buffer<B> borrow(void* data, std::size_t bytes) {
-    detail::Block<B>* block = control_block();
-    *block = {data, bytes, 0, this, nullptr};
-    block->bytes |= borrowed_bit;
-    return Buffer<B>(block);
-  }
-
   /// Gives all free blocks back to the backend.
   void trim() {
     for (auto& [bytes, list] : free_)
@@ -99,13 +91,8 @@ template <class B> class Pool {
  private:
   friend class Buffer<B>;
   static constexpr std::size_t granularity = 64;
-  static constexpr std::size_t borrowed_bit = 1;  // real sizes are multiples of the granularity
 
   void release(detail::Block<B>* block) {
-    if (block->bytes & borrowed_bit) {
-      block->next_free = std::exchange(spare_, block);
-      return;
-    }
     live_ -= block->bytes;
     auto& list = free_[block->bytes];
     block->next_free = std::exchange(list, block);

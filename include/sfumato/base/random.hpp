@@ -31,7 +31,7 @@ static_assert(philox({0, 0, 0, 0}, 0) == std::array<std::uint32_t, 4>{0x6627e8d5
 /// Independent streams drawn from one seed.
 enum class Stream : std::uint32_t { init, time, noise, label_dropout, dropout, shuffle, flip, sample, data, user };
 
-/// One stream of one seed at one step. `step` is the training step, or the image's index when sampling.
+/// One stream of one seed at one step. `step` is the training step, 0 when sampling: images are told apart by the index.
 struct Random {
   std::uint64_t seed = 0;
   Stream stream = Stream::user;

@@ -79,6 +79,12 @@ template <int First, int Last, int Depth> struct DropoutBlocks {
 template <int Tokens, int GridSquared> struct SquareGrid {
   static_assert(Tokens == GridSquared, "[square-grid] 2-D rotary embedding needs a square number of patch tokens");
 };
+template <class Model, bool Seen> struct TimeSeen {
+  static_assert(Seen, "[time-seen] without AdaLNZero the time must enter as a token: add TimeToken");
+};
+template <class Model, bool Seen> struct LabelSeen {
+  static_assert(Seen, "[label-seen] without AdaLNZero the label must enter as tokens: add Context<Tokens, Start>");
+};
 template <bool Modulated, bool Given> struct ConditionGiven {
   static_assert(Modulated == Given, "[condition-given] a Transformer takes a condition if, and only if, it has AdaLNZero");
 };
@@ -104,8 +110,15 @@ namespace option {
 struct waive;
 }
 
+namespace rule {
+template <class Tag> struct Waivable {
+  static_assert(std::is_same_v<Tag, output_path> || std::is_same_v<Tag, bottleneck_width>,
+                "[waivable] only rule::output_path and rule::bottleneck_width can be waived");
+};
+}  // namespace rule
+
 /// An option that lets a design break one rule on purpose: `Waive<rule::output_path>`.
-template <class RuleTag> struct Waive {
+template <class RuleTag> struct Waive : private rule::Waivable<RuleTag> {
   using category = option::waive;
 };
 

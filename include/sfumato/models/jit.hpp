@@ -60,6 +60,7 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
   template <class Ctx, AnyValue Z>
   constexpr auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
     require<rule::SameShape<JiT, typename Z::shape, ImageShape>>();
+    require<rule::TimeSeen<JiT, Trunk::modulated || Trunk::time_token>, rule::LabelSeen<JiT, Trunk::modulated || (Trunk::class_tokens > 0)>>();
     if constexpr (bottleneck > 0 && !waives<rule::bottleneck_width>) require<rule::BottleneckWidth<bottleneck, token_dim, width>>();
     const auto time = t_embedder(ctx, times);
     const auto label = y_embedder(ctx, labels);

@@ -102,7 +102,8 @@ template <class T> void save_checkpoint(const std::filesystem::path& path, T& tr
   save_buffers<B, E>(path, parameter_table(trainer.model()), buffers,
                      {{"step", std::to_string(trainer.step_count())},
                       {"seed", std::to_string(trainer.options().seed)},
-                      {"batch", std::to_string(trainer.options().batch)}});
+                      {"batch", std::to_string(trainer.options().batch)},
+                      {"accumulate", std::to_string(trainer.options().accumulate)}});
 }
 
 /// Resumes from `save_checkpoint`'s file. The run must have the same model, seed and batch, which is checked by name.
@@ -118,12 +119,14 @@ template <class T> void load_checkpoint(const std::filesystem::path& path, T& tr
   };
   same("seed", std::to_string(trainer.options().seed));
   same("batch", std::to_string(trainer.options().batch));
+  same("accumulate", std::to_string(trainer.options().accumulate));
   const auto table = parameter_table(trainer.model());
   trainer.for_each_buffer([&](const std::string& name, auto&) { detail::require_same_parameters(file, path.string(), table, name + "."); });
-  trainer.for_each_buffer([&](const std::string& name, auto& array) { detail::read_parameters(file, table, name + ".", array); });
   const std::string step = entry("step");
   check(!step.empty() && step.size() < 19 && step.find_first_not_of("0123456789") == std::string::npos, "checkpoint-metadata", path.string(),
         " has step \"", step, "\", expected a number");
+  // Nothing is changed before everything is known to fit.
+  trainer.for_each_buffer([&](const std::string& name, auto& array) { detail::read_parameters(file, table, name + ".", array); });
   trainer.resume_at(std::stoll(step));
 }
 

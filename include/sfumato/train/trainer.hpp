@@ -40,6 +40,10 @@ struct TrainOptions {
     require(learning_rate >= 0, "learning_rate must not be negative", learning_rate);
     require(warmup >= 0, "warmup must not be negative", warmup);
     require(schedule != Schedule::cosine || total_steps > 0, "the cosine schedule needs total_steps", total_steps);
+    require(beta1 >= 0 && beta1 < 1, "beta1 must be in [0, 1)", beta1);
+    require(beta2 >= 0 && beta2 < 1, "beta2 must be in [0, 1)", beta2);
+    require(epsilon >= 0, "epsilon must not be negative", epsilon);
+    require(minimum_rate >= 0, "minimum_rate must not be negative", minimum_rate);
     require(weight_decay >= 0, "weight_decay must not be negative", weight_decay);
     require(clip >= 0, "clip must not be negative", clip);
     require(ema1 >= 0 && ema1 <= 1, "ema1 must be in [0, 1]", ema1);
@@ -92,7 +96,7 @@ class ShuffledOrder {
 };
 
 /// Trains `Model` on samples of shape `Sample` (any, ...) by `objective.loss(ctx, model, samples, labels)`.
-/// The state is seven flat buffers and a step number, and everything random is a function of the seed and that number,
+/// The state is five flat buffers and a step number, and everything random is a function of the seed and that number,
 /// so a resumed run goes on bit for bit.
 template <class Model, IsShape Sample, class Objective, Backend B, Element E = float> class Trainer {
  public:

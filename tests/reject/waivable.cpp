@@ -1,0 +1,11 @@
+// reject: waivable.*rule::output_path and rule::bottleneck_width
+#include <sfumato/models/jit.hpp>
+
+using namespace sfumato;
+
+#ifdef SFUMATO_REJECT
+using Waived = rule::IsNorm<int, true>;
+#else
+using Waived = rule::output_path;
+#endif
+constexpr Waive<Waived> waiver{};
