@@ -22,6 +22,8 @@ SkipAndOut edm_by_definition(double t) {
   const double sigma = (1 - t) / t, data = 0.5, sum = data * data + sigma * sigma;
   return {data * data / sum / t, data * sigma / std::sqrt(sum)};
 }
+using Edm = Preconditioned<Identity, EdmPrecondition>;
+static_assert(Edm::classes == 1 && Edm::path_width == 2 && Edm::token_dim == 2 && !Edm::waives<int>);
 }  // namespace
 
 TEST_CASE("EDM preconditioning is the paper's where that is defined, and finite at t = 0") {

@@ -126,7 +126,7 @@ template <class B, class E> void run_tiny(double tolerance) {
 
 // 0.3 z + 0.2 t + (0.5 with a label, 0.1 with the null class), as a network on one number.
 struct ScalarNet {
-  static constexpr int classes = 1, token_dim = 1, path_width = 1;
+  static constexpr int classes = 1;
   template <class Ctx, class Z> auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
     using E = typename Ctx::element;
     const auto rest = ops::input_from<typename Z::shape>(ctx, z.batch, [&](E* out) {

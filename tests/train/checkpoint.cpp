@@ -152,11 +152,11 @@ TEST_CASE("a checkpoint of another run is refused, and nothing is changed") {
   TinyTrainer<> fresh(device, {}, tiny_options());
   const auto initial = state(fresh);
   for (const char* step : {"", "12x", "-1", "99999999999999999999"}) {
-    save_buffers<Cpu, float>(folder / "b.safetensors", table, buffers, {{"step", step}, {"seed", "3"}, {"batch", "8"}});
+    save_buffers<Cpu, float>(folder / "b.safetensors", table, buffers, {{"step", step}, {"seed", "3"}, {"batch", "8"}, {"accumulate", "1"}});
     check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-metadata", {"step \"", step});
     CHECK(state(fresh) == initial);
   }
-  save_buffers<Cpu, float>(folder / "b.safetensors", table, {buffers[0]}, {{"seed", "3"}, {"batch", "8"}, {"step", "1"}});
+  save_buffers<Cpu, float>(folder / "b.safetensors", table, {buffers[0]}, {{"seed", "3"}, {"batch", "8"}, {"accumulate", "1"}, {"step", "1"}});
   check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-mismatch", {"missing: model_ema1.pos_embed (1, 4, 16)"});
   save_buffers<Cpu, float>(folder / "b.safetensors", table, buffers, {});
   check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-metadata", {"no metadata \"seed\"", "not a training checkpoint"});

@@ -155,7 +155,8 @@ TEST_CASE("training lowers the loss, and the averages follow the weights") {
   double first = 0, last = 0;
   for (int i = 0; i < 60; ++i) {
     const double loss = trainer.step(Waves{}).loss;
-    (i < 10 ? first : i >= 50 ? last : loss * 0 + first) += i < 10 || i >= 50 ? loss / 10 : 0;
+    if (i < 10) first += loss / 10;
+    if (i >= 50) last += loss / 10;
   }
   CHECK(last < 0.8 * first);
   const auto s = state(trainer);

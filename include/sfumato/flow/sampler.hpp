@@ -75,7 +75,6 @@ struct NoProgress {
 template <IsShape S, class Ctx, class Model, class Objective, class Progress = NoProgress>
 auto sample(Ctx& ctx, const Model& model, const Objective& objective, std::span<const int> labels, std::uint64_t seed, Index first_image,
             const SamplerOptions& options, Progress&& progress = {}) {
-  objective.template require_sound<Model>();
   options.validate();
   ops::check_labels(labels, Model::classes + 1);
   auto z = ops::normal<S>(ctx, Index(labels.size()), Random{seed, Stream::sample, 0}, first_image, objective.noise_scale);

@@ -92,6 +92,7 @@ auto combine_samples(Ctx& ctx, std::span<const double> alpha, const X& x, std::s
       };
       send(a, x);
       if constexpr (two) send(b, y);
+      else (void)y;
     });
   }
   return z;
