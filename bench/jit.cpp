@@ -72,7 +72,7 @@ void training_step(benchmark::State& state) {
   for (auto _ : state) trainer.step(data);
   bench::report(state, 3.0 * double(cost_of<JiT_B_16>(options.batch).macs), cpu.threads());
   state.counters["allocations"] = double(trainer.workspace().allocations() - before);
-  // Seven flat buffers less one: weights, gradients, two moments, two averages; then activations and their gradients.
+  // Six flat buffers: weights, gradients, two moments, two averages; then activations and their gradients.
   const double state_bytes = 6.0 * 4 * double(trainer.weights().size());
   state.counters["peak_GiB"] = (state_bytes + double(trainer.workspace().pool().held_bytes())) / 0x1p30;
 }

@@ -50,6 +50,7 @@ void add_evaluate(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("evaluate", "score samples of the fashion model");
   add_sampling_options(*command, *a);
+  command->remove_option(command->get_option("--model"));  // the classifier knows Fashion-MNIST alone
   command->add_option("--guidance", a->guidance, "of the guided samples")->capture_default_str();
   command->add_option("--per-class", a->per_class, "samples per class")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--data", a->data, "folder with the test set's IDX files");

@@ -69,6 +69,7 @@ template <class Model> void train(Arguments a) {
   Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu> trainer(cpu, objective, a.train);
   const std::filesystem::path out = a.out;
   make_folder(out);
+  plot::require_gnuplot();  // before the training, not after it
   a.loop.checkpoint = out / "checkpoint.safetensors";
   a.loop.log = out / "loss.csv";
   a.loop.seconds = 60 * a.minutes;

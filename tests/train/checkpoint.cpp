@@ -123,7 +123,7 @@ TEST_CASE("loop options that mean nothing are errors, and a finished run does no
   const auto ignore = [](const Progress&) {};
   check_error([&] { run_training(trainer, Waves{}, {.steps = 0}, ignore); }, "train-options", {"found 0"});
   check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .report_every = 0}, ignore); }, "train-options", {"report_every"});
-  check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .log = "/no/such/folder/log.csv"}, ignore); }, "log", {"/no/such/folder/log.csv"});
+  check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .log = "/no/such/folder/log.csv"}, ignore); }, "write-failed", {"/no/such/folder/log.csv"});
   trainer.resume_at(5);
   CHECK(run_training(trainer, Waves{}, {.steps = 5}, ignore));
   CHECK(trainer.step_count() == 5);

@@ -133,6 +133,7 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
     require<rule::ScalarLoss<S::row>>();
     check(loss.size() == 1, "scalar-loss", "backward starts from a scalar, found ", loss.size(), " elements");
     if (!loss.handle.slot) return tape_->clear();
+    check(tape_->size() > 0, "empty-tape", "backward was run already, and emptied the tape: record the loss again");
     try {
       Kernels<B>::fill(this->device(), Index{1}, seed, gradient(loss).data);
       tape_->closures_.run_down_to(0, *this);

@@ -28,8 +28,12 @@ template <Backend B, Element E> class DeviceContext {
   Workspace<B>& workspace() const { return *workspace_; }
 
   template <class P> const E* weight(const P& param) const {
-    if constexpr (is_none<P>) return nullptr;
-    else return weights_ + param.offset;
+    if constexpr (is_none<P>) {
+      return nullptr;
+    } else {
+      check(param.offset >= 0, "unbound", "a parameter has no place in the weights: call bind(model) first, or use Weights");
+      return weights_ + param.offset;
+    }
   }
   /// `n` elements of this backend's memory.
   Buffer<B> scratch(Index n) const { return workspace_->pool().acquire(static_cast<std::size_t>(n) * sizeof(E)); }

@@ -3,6 +3,7 @@
 
 #include <sfumato/base/config.hpp>
 
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -14,6 +15,7 @@ SFUMATO_BEGIN
 template <class... Parts>
 std::string text(const Parts&... parts) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());  // a program's locale must not put separators into files
   (out << ... << parts);
   return out.str();
 }

@@ -28,6 +28,25 @@ template <class Op, class Context, class Operand> struct SameElement {
 template <class Op, class Context, class Operand> struct SameContext {
   static_assert(std::is_same_v<Context, Operand>, "[mixed-contexts] an operand was made in another kind of context (Run, Record, Count)");
 };
+template <class Op, class Operand, int Rank> struct BatchedRank {
+  static_assert(Operand::batched, "[batched-rank] this operation takes a run-time batch in front");
+  static_assert(Operand::rank == Rank, "[batched-rank] this operation takes another number of axes");
+};
+template <class Op, int Width> struct StaticWidth {
+  static_assert(Width > 0, "[static-width] this operation works along the last axis, which must be static");
+};
+template <bool NoQueryWeight, bool NoKeyWeight> struct QkWeights {
+  static_assert(NoQueryWeight == NoKeyWeight, "[qk-weights] QK-norm has a weight for queries and one for keys, or neither");
+};
+template <int Width> struct PositionWidth {
+  static_assert(Width % 4 == 0, "[position-width] a 2-D sine-cosine position embedding needs a width divisible by 4");
+};
+template <int Dim> struct EvenFrequencies {
+  static_assert(Dim > 0 && Dim % 2 == 0, "[even-frequencies] a sinusoidal embedding needs an even number of channels");
+};
+template <long Num, long Den> struct DropoutRate {
+  static_assert(0 <= Num && Num < Den, "[dropout-rate] a dropout rate must be in [0, 1)");
+};
 template <class Op, int Axis, int Rank> struct AxisInRank {
   static_assert(Axis >= 0 && Axis < Rank, "[axis-range] the axis is outside the operand's rank");
 };

@@ -18,6 +18,13 @@ template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNorm
   double t_epsilon = default_t_epsilon;      ///< clamp of the divisors 1 - t and t
   double label_dropout = 0.1;                ///< probability that a label becomes the null class
 
+  /// Throws Error("objective-options") for values that mean nothing.
+  void validate() const {
+    check(std::isfinite(noise_scale) && noise_scale > 0, "objective-options", "noise_scale must be finite and positive, found ", noise_scale);
+    check(t_epsilon > 0 && t_epsilon <= 1, "objective-options", "t_epsilon must be in (0, 1], found ", t_epsilon);
+    check(label_dropout >= 0 && label_dropout <= 1, "objective-options", "label_dropout must be in [0, 1], found ", label_dropout);
+  }
+
   /// Whether the model's narrowest place on the way out can carry what this objective asks for.
   template <class Model> static constexpr bool fits = PredSpace == Space::x || Model::path_width >= Model::token_dim;
 
@@ -34,6 +41,7 @@ template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNorm
   template <class Ctx, class Model, AnyValue X>
   auto loss(Ctx& ctx, const Model& model, const X& x, std::span<const int> labels) const {
     require_sound<Model>();
+    validate();
     using S = typename X::shape;
     ops::check_labels(labels, Model::classes);
     check(Index(labels.size()) == x.batch, "batch", "there are ", labels.size(), " labels for a batch of ", x.batch);

@@ -76,6 +76,7 @@ template <IsShape S, class Ctx, class Model, class Objective, class Progress = N
 auto sample(Ctx& ctx, const Model& model, const Objective& objective, std::span<const int> labels, std::uint64_t seed, Index first_image,
             const SamplerOptions& options, Progress&& progress = {}) {
   options.validate();
+  objective.validate();
   ops::check_labels(labels, Model::classes + 1);
   auto z = ops::normal<S>(ctx, Index(labels.size()), Random{seed, Stream::sample, 0}, first_image, objective.noise_scale);
   return integrate(ctx, std::move(z), options,

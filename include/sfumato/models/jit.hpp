@@ -62,6 +62,9 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
     require<rule::SameShape<JiT, typename Z::shape, ImageShape>>();
     require<rule::TimeSeen<JiT, Trunk::modulated || Trunk::time_token>, rule::LabelSeen<JiT, Trunk::modulated || (Trunk::class_tokens > 0)>>();
     if constexpr (bottleneck > 0 && !waives<rule::bottleneck_width>) require<rule::BottleneckWidth<bottleneck, token_dim, width>>();
+    if constexpr (!Ctx::counting)
+      check(Index(times.size()) == z.batch && Index(labels.size()) == z.batch, "batch", "JiT was given ", z.batch, " images, ", times.size(),
+            " times and ", labels.size(), " labels");
     const auto time = t_embedder(ctx, times);
     const auto label = y_embedder(ctx, labels);
     const auto condition = ops::add(ctx, time, label);

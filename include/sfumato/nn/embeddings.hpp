@@ -30,7 +30,7 @@ template <int Grid, int HeadDim, int Prefix = 0> struct RotaryTable {
 
 /// 2-D sine-cosine table (MAE): the first half of the channels encodes the column, the second the row; each half is
 /// [sin | cos] of position * 10000^(-k / (Width/4)).
-template <int Grid, int Width> struct SinCosTable {
+template <int Grid, int Width> struct SinCosTable : private rule::PositionWidth<Width> {
   static constexpr int rows = Grid * Grid, width = Width;
   static constexpr Index size = Index{rows} * Width;
 

@@ -79,7 +79,7 @@ struct TimeToken {
   static constexpr int tokens = 1;
 };
 /// Dropout at `Rate` (a std::ratio) in blocks First <= i < Last, on attention's output and on the MLP's hidden vector.
-template <class Rate, int First, int Last> struct Dropout {
+template <class Rate, int First, int Last> struct Dropout : private rule::DropoutRate<long(Rate::num), long(Rate::den)> {
   using category = option::dropout;
   static constexpr double rate = static_cast<double>(Rate::num) / static_cast<double>(Rate::den);
   static constexpr int first = First, last = Last;

@@ -134,9 +134,9 @@ template <int Width, int Depth, class Norm, class Act, class... Options> struct 
       if constexpr (!recomputes) {
         x = block(ctx, x, condition, prefix, rate, site);
       } else if constexpr (is_none<C>) {
-        x = ops::recompute(ctx, [&block, prefix, rate, site](Ctx& c, const X& h) { return block(c, h, None{}, prefix, rate, site); }, x);
+        x = ops::recompute(ctx, [block, prefix, rate, site](Ctx& c, const X& h) { return block(c, h, None{}, prefix, rate, site); }, x);
       } else {
-        x = ops::recompute(ctx, [&block, prefix, rate, site](Ctx& c, const X& h, const C& a) { return block(c, h, a, prefix, rate, site); }, x, condition);
+        x = ops::recompute(ctx, [block, prefix, rate, site](Ctx& c, const X& h, const C& a) { return block(c, h, a, prefix, rate, site); }, x, condition);
       }
     }
     return x;

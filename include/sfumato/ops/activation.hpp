@@ -56,6 +56,7 @@ template <class Ctx, AnyValue X> constexpr auto swiglu(Ctx& ctx, const X& x) {
 template <class Ctx, AnyValue X> constexpr auto softmax(Ctx& ctx, const X& x) {
   constexpr int width = width_of<typename X::shape>;
   require_operands<name::softmax, Ctx, X>();
+  require<rule::StaticWidth<name::softmax, width_of<typename X::shape>>>();
   auto y = ctx.template make<typename X::shape>(x.batch);
   if constexpr (Ctx::counting) {
     ctx.save(y);

@@ -25,7 +25,7 @@ template <int Heads, class Table = None, class Ctx, AnyValue Qkv, class QW, clas
 constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const KW& k_norm, double epsilon) {
   using S = typename Qkv::shape;
   require_operands<name::attention, Ctx, Qkv>();
-  require<rule::AxisInRank<name::attention, 2, S::rank>>();
+  require<rule::BatchedRank<name::attention, S, 3>>();
   constexpr int tokens = extent<S, 1>, width = extent<S, 2> / 3, head_dim = width / Heads;
   require<rule::PackedWidth<name::attention, extent<S, 2>, 3>, rule::HeadsDivideWidth<width, Heads>>();
   constexpr bool rotary = !is_none<Table>, prepares = rotary || !is_none<QW>;
@@ -33,7 +33,9 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
     require<rule::RotaryHeadDim<head_dim>>();
     require<rule::SameShape<name::attention, Shape<Table::rows, Table::width>, Shape<tokens, head_dim>>>();
   }
-  if constexpr (!is_none<QW>) require<rule::SameShape<name::attention, typename QW::shape, Shape<head_dim>>>();
+  require<rule::QkWeights<is_none<QW>, is_none<KW>>>();
+  if constexpr (!is_none<QW>)
+    require<rule::SameShape<name::attention, typename QW::shape, Shape<head_dim>>, rule::SameShape<name::attention, typename KW::shape, Shape<head_dim>>>();
 
   auto y = ctx.template make<replace_extent<S, 2, width>>(qkv.batch);
   const Index rows = qkv.batch * tokens;
@@ -97,6 +99,7 @@ constexpr auto attention(Ctx& ctx, const Q& q, const KV& k, const V& v) {
   using S = typename Q::shape;
   require_operands<name::attention, Ctx, Q, KV, V>();
   require<rule::SameShape<name::attention, typename KV::shape, typename V::shape>>();
+  require<rule::BatchedRank<name::attention, S, 3>, rule::BatchedRank<name::attention, typename KV::shape, 3>>();
   constexpr int queries = extent<S, 1>, width = extent<S, 2>, keys = extent<typename KV::shape, 1>;
   require<rule::InnerExtent<name::attention, width, extent<typename KV::shape, 2>>, rule::HeadsDivideWidth<width, Heads>>();
   require_same_batch("attention", q, k, v);

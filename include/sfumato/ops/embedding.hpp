@@ -69,6 +69,7 @@ template <class Ctx, IsParam P> constexpr auto embedding(Ctx& ctx, const P& tabl
 
 /// [cos(t f_k) | sin(t f_k)], f_k = max_period^(-k / (Dim/2)): the timestep embedding of DiT. y: (any, Dim).
 template <int Dim, class Ctx> constexpr auto sinusoidal(Ctx& ctx, std::span<const double> times, double max_period = 10000) {
+  require<rule::EvenFrequencies<Dim>>();
   if constexpr (Ctx::counting) {
     return ctx.template make<Shape<any, Dim>>(Index(times.size()));
   } else {

@@ -49,6 +49,7 @@ template <class Ctx, AnyValue X> auto cross_entropy(Ctx& ctx, const X& logits, s
   using E = typename Ctx::element;
   constexpr int classes = width_of<typename X::shape>;
   require_operands<name::cross_entropy, Ctx, X>();
+  require<rule::StaticWidth<name::cross_entropy, classes>>();
   check(Index(labels.size()) == rows_of(logits), "batch", "cross_entropy has ", labels.size(), " labels for ", rows_of(logits), " rows");
   check_labels(labels, classes);
   auto loss = ctx.template make<Shape<>>(1);

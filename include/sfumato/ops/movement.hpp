@@ -231,7 +231,7 @@ template <int Channels, int Grid, int Patch, PatchOrder Order> constexpr Move pa
 template <int Patch, PatchOrder Order, class Ctx, AnyValue X> constexpr auto patchify(Ctx& ctx, const X& x) {
   using S = typename X::shape;
   require_operands<name::patchify, Ctx, X>();
-  require<rule::AxisInRank<name::patchify, 3, S::rank>, rule::SameShape<name::patchify, Shape<extent<S, 2>>, Shape<extent<S, 3>>>>();
+  require<rule::BatchedRank<name::patchify, S, 4>, rule::SameShape<name::patchify, Shape<extent<S, 2>>, Shape<extent<S, 3>>>>();
   require<rule::PatchDividesImage<extent<S, 2>, Patch>>();
   constexpr int channels = extent<S, 1>, grid = extent<S, 2> / Patch;
   auto y = ctx.template make<Shape<any, grid * grid, channels * Patch * Patch>>(x.batch);
@@ -244,7 +244,7 @@ template <int Patch, PatchOrder Order, class Ctx, AnyValue X> constexpr auto pat
 template <int Patch, int Channels, PatchOrder Order, class Ctx, AnyValue X> constexpr auto unpatchify(Ctx& ctx, const X& x) {
   using S = typename X::shape;
   require_operands<name::patchify, Ctx, X>();
-  require<rule::AxisInRank<name::patchify, 2, S::rank>, rule::TokenDim<extent<S, 2>, Channels * Patch * Patch>>();
+  require<rule::BatchedRank<name::patchify, S, 3>, rule::TokenDim<extent<S, 2>, Channels * Patch * Patch>>();
   constexpr int grid = [] { int g = 1; while (g * g < extent<S, 1>) ++g; return g; }();
   require<rule::SameShape<name::patchify, Shape<extent<S, 1>>, Shape<grid * grid>>>();
   auto y = ctx.template make<Shape<any, Channels, grid * Patch, grid * Patch>>(x.batch);

@@ -24,6 +24,7 @@ template <class X, class Mod> constexpr RowShape modulation_rows(const X& x) {
 template <class Op, int Chunk, class X, class Mod> constexpr void require_chunk() {
   constexpr int width = width_of<typename X::shape>;
   require<rule::SliceRange<Op, Chunk * width, (Chunk + 1) * width, width_of<typename Mod::shape>>>();
+  require<rule::SameShape<Op, typename Mod::shape, Shape<any, width_of<typename Mod::shape>>>>();  // one modulation a sample
 }
 }  // namespace detail
 
@@ -34,7 +35,9 @@ constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias&
   constexpr int width = width_of<typename X::shape>;
   constexpr bool modulated = !is_none<Mod>;
   require_operands<name::norm, Ctx, X>();
+  require<rule::StaticWidth<name::norm, width_of<typename X::shape>>>();
   if constexpr (!is_none<W>) require<rule::SameShape<name::norm, typename W::shape, Shape<width>>>();
+  if constexpr (!is_none<Bias>) require<rule::SameShape<name::norm, typename Bias::shape, Shape<width>>>();
   if constexpr (modulated) {
     require_operands<name::norm, Ctx, Mod>();
     detail::require_chunk<name::norm, Shift, X, Mod>();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sfumato/backend/kernels.hpp>
+#include <sfumato/base/error.hpp>
 #include <sfumato/tensor/shape.hpp>
 
 #include <span>
@@ -31,10 +32,20 @@ template <Backend B, Element E> class Array {
   Index size() const { return size_; }
   B& backend() const { return *backend_; }
 
-  void upload(std::span<const E> host, Index offset = 0) { Kernels<B>::upload(*backend_, data_ + offset, host.data(), Index(host.size())); }
-  void download(std::span<E> host, Index offset = 0) const { Kernels<B>::download(*backend_, host.data(), static_cast<const E*>(data_ + offset), Index(host.size())); }
+  /// Copies between host elements and [offset, offset + size of the span). Throws Error("shape") beyond the array.
+  void upload(std::span<const E> host, Index offset = 0) {
+    check_range(Index(host.size()), offset);
+    Kernels<B>::upload(*backend_, data_ + offset, host.data(), Index(host.size()));
+  }
+  void download(std::span<E> host, Index offset = 0) const {
+    check_range(Index(host.size()), offset);
+    Kernels<B>::download(*backend_, host.data(), static_cast<const E*>(data_ + offset), Index(host.size()));
+  }
 
  private:
+  void check_range(Index count, Index offset) const {
+    check(offset >= 0 && count <= size_ - offset, "shape", count, " elements at ", offset, " do not fit an array of ", size_);
+  }
   B* backend_ = nullptr;
   E* data_ = nullptr;
   Index size_ = 0;
@@ -64,7 +75,7 @@ template <Element E, IsShape S, Backend B> class Tensor {
   using shape = S;
   using backend = B;
 
-  explicit Tensor(B& device, Index batch = 1) : array_(device, batch * S::row), batch_(batch) {}
+  explicit Tensor(B& device, Index batch = 1) : array_(device, checked(batch) * S::row), batch_(batch) {}
 
   Index batch() const { return batch_; }
   Index size() const { return array_.size(); }
@@ -73,7 +84,10 @@ template <Element E, IsShape S, Backend B> class Tensor {
   View<E, S, B> view() { return {array_.data(), batch_}; }
   View<const E, S, B> view() const { return {array_.data(), batch_}; }
   /// Host elements in, host elements out; sizes must match.
-  void upload(std::span<const E> host) { array_.upload(host); }
+  void upload(std::span<const E> host) {
+    check(Index(host.size()) == array_.size(), "shape", host.size(), " elements do not fill a tensor of ", array_.size());
+    array_.upload(host);
+  }
   std::vector<E> to_host() const {
     std::vector<E> host(static_cast<std::size_t>(array_.size()));
     array_.download(host);
@@ -81,6 +95,10 @@ template <Element E, IsShape S, Backend B> class Tensor {
   }
 
  private:
+  static Index checked(Index batch) {
+    check(batch > 0 && (S::batched || batch == 1), "batch", "a tensor of this shape cannot have a batch of ", batch);
+    return batch;
+  }
   Array<B, E> array_;
   Index batch_;
 };

@@ -6,6 +6,7 @@
 #include <sfumato/train/trainer.hpp>
 #include <sfumato/train/weights.hpp>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <set>
@@ -14,13 +15,17 @@ SFUMATO_BEGIN
 
 /// What may stand before a model's parameter names in a file, in the order in which it is looked for: bare names, the
 /// published checkpoints' module, and the parts of a training checkpoint (the slow average first: the one to sample from).
-inline constexpr std::array<const char*, 5> key_prefixes = {"", "net.", "model_ema1.", "model_ema1.net.", "model."};
+inline constexpr std::array<const char*, 6> key_prefixes = {"", "net.", "model_ema1.", "model_ema1.net.", "model.", "model.net."};
 
 namespace detail {
 inline std::string shape_list(const std::vector<Index>& shape) {
   std::string out = "(";
   for (std::size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
   return out + ")";
+}
+
+inline bool is_float(io::Dtype dtype) {
+  return dtype == io::Dtype::f64 || dtype == io::Dtype::f32 || dtype == io::Dtype::f16 || dtype == io::Dtype::bf16;
 }
 
 /// Every difference between a model's parameters and a file's tensors under `prefix`, or nothing.
@@ -33,6 +38,8 @@ inline void require_same_parameters(const io::SafetensorsFile& file, const std::
     if (!file.contains(prefix + p.name)) differences += "\n  missing: " + prefix + p.name + " " + shape_list(p.shape);
     else if (const auto& found = file.at(prefix + p.name).shape; found != p.shape)
       differences += "\n  shape: " + prefix + p.name + " expected " + shape_list(p.shape) + ", found " + shape_list(found);
+    else if (const auto dtype = file.at(prefix + p.name).dtype; !is_float(dtype))
+      differences += "\n  type: " + prefix + p.name + " expected a floating-point type, found " + std::string(io::dtype_name(dtype));
   }
   for (const std::string& name : file.names())
     if (name.starts_with(prefix) && !known.contains(name)) differences += "\n  extra: " + name + " " + shape_list(file.at(name).shape);
@@ -56,11 +63,18 @@ template <class E> constexpr io::Dtype dtype_of() {
 }
 }  // namespace detail
 
-/// The first of `key_prefixes` under which `file` holds the parameter `first_name`; the empty one if none does.
-inline std::string find_prefix(const io::SafetensorsFile& file, const std::string& first_name) {
-  for (const char* prefix : key_prefixes)
-    if (file.contains(prefix + first_name)) return prefix;
-  return "";
+/// The one of `key_prefixes` under which `file` holds most of the parameters; the first of them on a draw.
+inline std::string find_prefix(const io::SafetensorsFile& file, const std::vector<ParameterInfo>& table) {
+  std::string best;
+  std::ptrdiff_t most = 0;
+  for (const std::string prefix : key_prefixes) {
+    const auto held = std::count_if(table.begin(), table.end(), [&](const ParameterInfo& p) { return file.contains(prefix + p.name); });
+    if (held > most) {
+      most = held;
+      best = prefix;
+    }
+  }
+  return best;
 }
 
 /// Reads a model's weights from a safetensors file with the official names, under any of `key_prefixes`.
@@ -68,7 +82,7 @@ inline std::string find_prefix(const io::SafetensorsFile& file, const std::strin
 template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights) {
   const io::SafetensorsFile file(path);
   const auto table = parameter_table(weights.model());
-  const std::string prefix = find_prefix(file, table.front().name);
+  const std::string prefix = find_prefix(file, table);
   detail::require_same_parameters(file, path.string(), table, prefix);
   detail::read_parameters(file, table, prefix, weights.values());
 }
@@ -106,7 +120,8 @@ template <class T> void save_checkpoint(const std::filesystem::path& path, T& tr
                       {"accumulate", std::to_string(trainer.options().accumulate)}});
 }
 
-/// Resumes from `save_checkpoint`'s file. The run must have the same model, seed and batch, which is checked by name.
+/// Resumes from `save_checkpoint`'s file. The run must have the same model, seed, batch and micro-batches, which is checked
+/// by name; to go on bit for bit, the objective and all other options must be the same too.
 template <class T> void load_checkpoint(const std::filesystem::path& path, T& trainer) {
   const io::SafetensorsFile file(path);
   const auto entry = [&](const char* key) {
@@ -123,8 +138,8 @@ template <class T> void load_checkpoint(const std::filesystem::path& path, T& tr
   const auto table = parameter_table(trainer.model());
   trainer.for_each_buffer([&](const std::string& name, auto&) { detail::require_same_parameters(file, path.string(), table, name + "."); });
   const std::string step = entry("step");
-  check(!step.empty() && step.size() < 19 && step.find_first_not_of("0123456789") == std::string::npos, "checkpoint-metadata", path.string(),
-        " has step \"", step, "\", expected a number");
+  check(!step.empty() && step.size() < 10 && step.find_first_not_of("0123456789") == std::string::npos, "checkpoint-metadata", path.string(),
+        " has step \"", step, "\", expected a number below 10^9");
   // Nothing is changed before everything is known to fit.
   trainer.for_each_buffer([&](const std::string& name, auto& array) { detail::read_parameters(file, table, name + ".", array); });
   trainer.resume_at(std::stoll(step));

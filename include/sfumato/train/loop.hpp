@@ -3,11 +3,13 @@
 
 #include <sfumato/train/checkpoint.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <fstream>
 #include <functional>
+#include <locale>
 
 SFUMATO_BEGIN
 
@@ -55,10 +57,13 @@ inline std::ofstream open_log(const std::filesystem::path& path, Index step) {
     std::string line;
     std::getline(old, line);
     while (std::getline(old, line))
-      if (std::atoll(line.c_str()) <= step) kept += line + "\n";
+      if (std::count(line.begin(), line.end(), ',') == 4 && std::atoll(line.c_str()) <= step) kept += line + "\n";  // a torn row is dropped
   }
-  std::ofstream log(path, std::ios::trunc);
-  log << kept << std::flush;
+  io::AtomicFile rewritten(path);
+  rewritten.write(kept);
+  rewritten.commit();
+  std::ofstream log(path, std::ios::app);
+  log.imbue(std::locale::classic());
   check(log.good(), "log", "cannot write ", path.string());
   return log;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <concepts>
+#include <memory>
 #include <numeric>
 #include <vector>
 
@@ -37,15 +38,16 @@ struct TrainOptions {
     const auto require = [](bool good, const char* what, auto found) { check(good, "train-options", what, ", found ", found); };
     require(batch > 0, "batch must be positive", batch);
     require(accumulate > 0 && batch % accumulate == 0, "accumulate must divide the batch", accumulate);
-    require(learning_rate >= 0, "learning_rate must not be negative", learning_rate);
+    for (const auto& [value, what] : {std::pair{learning_rate, "learning_rate"}, {minimum_rate, "minimum_rate"}, {weight_decay, "weight_decay"}, {clip, "clip"}})
+      check(std::isfinite(value) && value >= 0, "train-options", what, " must be finite and not negative, found ", value);
+    for (const auto& [value, what] : {std::pair{beta1, "beta1"}, {beta2, "beta2"}}) check(value >= 0 && value < 1, "train-options", what, " must be in [0, 1), found ", value);
+    check(std::isfinite(epsilon) && epsilon > 0, "train-options", "epsilon must be finite and positive, found ", epsilon);
     require(warmup >= 0, "warmup must not be negative", warmup);
     require(schedule != Schedule::cosine || total_steps > 0, "the cosine schedule needs total_steps", total_steps);
     require(beta1 >= 0 && beta1 < 1, "beta1 must be in [0, 1)", beta1);
     require(beta2 >= 0 && beta2 < 1, "beta2 must be in [0, 1)", beta2);
     require(epsilon >= 0, "epsilon must not be negative", epsilon);
     require(minimum_rate >= 0, "minimum_rate must not be negative", minimum_rate);
-    require(weight_decay >= 0, "weight_decay must not be negative", weight_decay);
-    require(clip >= 0, "clip must not be negative", clip);
     require(ema1 >= 0 && ema1 <= 1, "ema1 must be in [0, 1]", ema1);
     require(ema2 >= 0 && ema2 <= 1, "ema2 must be in [0, 1]", ema2);
   }
@@ -108,10 +110,9 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
       : objective(std::move(trained_for)), options_(options), workspace_(device), tape_(workspace_), size_(bind(model_)),
         weights_(device, size_), gradients_(device, size_), first_(device, size_), second_(device, size_), ema1_(device, size_), ema2_(device, size_) {
     options.validate();
-    auto host = workspace_.template host<E>(static_cast<std::size_t>(size_));
-    std::fill(host.begin(), host.end(), E(0.0));
+    std::vector<E> host(static_cast<std::size_t>(size_), E(0.0));
     initialise(model_, options.seed, host.data());
-    for (auto* buffer : {&weights_, &ema1_, &ema2_}) buffer->upload({host.data(), host.size()});
+    for (auto* buffer : {&weights_, &ema1_, &ema2_}) buffer->upload(host);
     plan_segments();
   }
 

@@ -35,7 +35,12 @@
 SFUMATO_BEGIN
 namespace backend::cpu {
 
+// Explicit, so that a -march of the including file changes neither its bits nor where it can run.
+#if defined(__x86_64__)
+#define SFUMATO_TARGET __attribute__((target("no-avx,no-fma")))
+#else
 #define SFUMATO_TARGET
+#endif
 namespace baseline {
 #include <sfumato/backend/cpu/simd_baseline.inc>
 //
