@@ -17,6 +17,7 @@
 #include <sfumato/metrics/precision_recall.hpp>
 #include <sfumato/models/classifier.hpp>
 #include <sfumato/models/jit.hpp>
+#include <sfumato/ops/einsum.hpp>
 #include <sfumato/tensor/tensor.hpp>
 #include <sfumato/train/trainer.hpp>
 #include <sfumato/train/weights.hpp>

@@ -6,6 +6,7 @@
 
 #include <sfumato/nn/embeddings.hpp>
 #include <sfumato/ops/attention.hpp>
+#include <sfumato/ops/einsum.hpp>
 #include <sfumato/ops/loss.hpp>
 
 #include <array>
@@ -97,6 +98,23 @@ template <bool Transposed> struct Matmul : Case {
   static constexpr Index macs = 2 * 4 * 8 * 12;
   using Values = Inputs<Shape<any, 4, 8>, std::conditional_t<Transposed, Shape<any, 12, 8>, Shape<any, 8, 12>>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& w) { return ops::matmul<Transposed>(ctx, x, w); }
+};
+
+template <class X, class W, ops::Subscripts S, Index Macs> struct Einsum : Case {
+  static constexpr std::string_view ops = "einsum";
+  static constexpr Index macs = Macs;
+  using Values = Inputs<X, W>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& w) { return ops::einsum<S>(ctx, x, w); }
+};
+template <class X, class W, ops::Subscripts S, Index Macs> struct EinsumWithParameter : Case {
+  static constexpr std::string_view ops = "einsum";
+  static constexpr Index macs = Macs;
+  struct Parameters {
+    Param<W> weight;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight); }
+  };
+  using Values = Inputs<X>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::einsum<S>(ctx, x, p.weight); }
 };
 
 // Attention -------------------------------------------------------------------------------------------------------------
@@ -310,7 +328,10 @@ struct CrossEntropy : Case {
 using Cases = std::tuple<
     Activate<Activation::relu>, Activate<Activation::silu>, Activate<Activation::gelu_erf>, Activate<Activation::gelu_tanh>, Relu, Silu, Gelu, SwiGlu,
     Softmax, LinearMap<true, Activation::none>, LinearMap<false, Activation::none>, LinearMap<true, Activation::silu>, LinearMap<false, Activation::gelu_tanh>,
-    LinearOfConvolution, Matmul<false>, Matmul<true>, SelfAttend<false, 0, false>, SelfAttend<true, 0, false>, SelfAttend<false, 4, true>,
+    LinearOfConvolution, Matmul<false>, Matmul<true>,
+    Einsum<Shape<any, 4, 8>, Shape<any, 12, 8>, "b n d, b m d -> b n m", 2 * 4 * 12 * 8>, Einsum<Shape<any, 2, 4, 8>, Shape<any, 8, 2>, "b h n d, b d h -> b n h", 2 * 2 * 4 * 8>,
+    EinsumWithParameter<Shape<any, 4, 8>, Shape<12, 8>, "b n d, m d -> b n m", 2 * 4 * 12 * 8>,
+    EinsumWithParameter<Shape<any, 4, 2, 8>, Shape<6, 8, 2>, "b n h d, m d h -> b m h n", 2 * 4 * 2 * 8 * 6>, SelfAttend<false, 0, false>, SelfAttend<true, 0, false>, SelfAttend<false, 4, true>,
     SelfAttend<true, 4, true>, Attend, Combine, Scale, Add, AddToItself, Subtract, Multiply, Square, CombineSamples, ScaleSamples, Reshape,
     Slice<1, 1, 3>, Slice<2, 4, 8>, Concat<1>, Concat<2>, Permute, Broadcast<1>, Broadcast<2>, Broadcast<3>, Sum<1>, Sum<2>, Mean, AddParameter,
     Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,

@@ -65,6 +65,19 @@ template <class Op, int Width, int Parts> struct PackedWidth {
 template <int Width, int PatchValues> struct TokenDim {
   static_assert(Width == PatchValues, "[token-dim] a token must hold the values of one patch");
 };
+template <bool WellFormed> struct EinsumFormat {
+  static_assert(WellFormed, "[einsum-format] write subscripts as \"b n d, m d -> b n m\": single letters apart by spaces");
+};
+template <int Operand, int Letters, int Rank> struct EinsumRank {
+  static_assert(Letters == Rank, "[einsum-rank] an operand of einsum must have one letter for each of its axes");
+};
+template <char Letter, int InLeft, int InRight, int InOutput> struct EinsumIndex {
+  static_assert(InLeft <= 1 && InRight <= 1 && InOutput <= 1 && InLeft + InRight + InOutput >= 2,
+                "[einsum-index] a letter of einsum must stand once in two of its three terms, or in all");
+};
+template <char Letter, int Left, int Right> struct EinsumExtent {
+  static_assert(Left == Right, "[einsum-extent] a letter of einsum names axes of two extents");
+};
 template <class Op, auto OldSize, auto NewSize> struct SameSize {
   static_assert(OldSize == NewSize, "[same-size] reshaping must keep the number of elements per sample");
 };

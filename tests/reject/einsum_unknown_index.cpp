@@ -1,0 +1,16 @@
+// reject: einsum-index.*EinsumIndex<'q', 0, 0, 1>|EinsumIndex<'q', 0, 0, 1>.*einsum-index
+// The output has a letter that no operand has.
+#include <sfumato/autodiff/count.hpp>
+#include <sfumato/ops/einsum.hpp>
+
+using namespace sfumato;
+
+auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x, Value<Count, Shape<any, 12, 8>> w, Value<Count, Shape<any, 12, 16>> good) {
+#if defined(SFUMATO_REJECT)
+  return ops::einsum<"b n d, b m d -> b n q">(ctx, x, good);
+  (void)w;
+#else
+  return ops::einsum<"b n d, b m d -> b n m">(ctx, x, good);
+  (void)w;
+#endif
+}
