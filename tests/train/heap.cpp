@@ -1,3 +1,4 @@
+#if !defined(__SANITIZE_ADDRESS__)  // the sanitizer brings its own operator new, which must not be mixed with ours
 // Counts every heap allocation of this program. A file of its own: inlined, the pairs of new and free look mismatched to g++.
 #include <atomic>
 #include <cstddef>
@@ -32,3 +33,4 @@ void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory
 void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+#endif
