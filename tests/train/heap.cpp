@@ -1,4 +1,3 @@
-#if !defined(__SANITIZE_ADDRESS__)  // the sanitizer brings its own operator new, which must not be mixed with ours
 // Counts every heap allocation of this program. A file of its own: inlined, the pairs of new and free look mismatched to g++.
 #include <atomic>
 #include <cstddef>
@@ -25,6 +24,9 @@ void* operator new(std::size_t size) { return counted(size, 1); }
 void* operator new[](std::size_t size) { return counted(size, 1); }
 void* operator new(std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
 void* operator new[](std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
+// std::stable_sort asks in this form; left out, its memory would come from elsewhere and go to our delete.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { ++requests; return std::malloc(size + (size == 0)); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { ++requests; return std::malloc(size + (size == 0)); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
@@ -33,4 +35,3 @@ void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory
 void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-#endif
