@@ -44,6 +44,8 @@ template <class Body> void parallel_for(int threads, Index count, Index grain, c
     const Index t = omp_get_thread_num(), n = omp_get_num_threads();
     body(count * t / n, count * (t + 1) / n, static_cast<int>(t));
   }
+#else
+  body(Index{0}, count, 0);
 #endif
 }
 
