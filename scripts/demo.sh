@@ -12,7 +12,6 @@ cmake --preset demo >/dev/null
 cmake --build --preset demo --target jit
 jit=build/demo/examples/jit/jit
 
-rm -rf "$out"
 mkdir -p "$out"
 "$jit" train --steps 8000 --cosine --minutes "$minutes" --out "$out"
 weights=$out/checkpoint.safetensors

@@ -50,9 +50,9 @@ class ProgressLine {
 template <class Trainer, class Data>
 void train(Trainer& trainer, const Data& data, const sfumato::LoopOptions& options, const std::string& title) {
   ProgressLine line(title);
-  const bool complete = sfumato::run_training(trainer, data, options, [&](const sfumato::Progress& p) { line(p); });
+  const sfumato::Ended ended = sfumato::run_training(trainer, data, options, [&](const sfumato::Progress& p) { line(p); });
   line.finish();
-  sfumato::check(complete, "interrupted", title, ": stopped at step ", trainer.step_count());
+  sfumato::check(ended == sfumato::Ended::finished, "interrupted", title, ": stopped at step ", trainer.step_count());
 }
 
 }  // namespace example

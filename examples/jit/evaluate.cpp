@@ -32,7 +32,7 @@ void evaluate(Arguments a) {
   for (const double guidance : {a.guidance, 1.0}) {
     a.sampler.guidance = guidance;
     const Score s = scorer.score(draw<FashionJiT>(a, labels), labels);
-    text << (guidance == 1 ? "unguided" : "guided, w = ") << (guidance == 1 ? "" : std::to_string(guidance).substr(0, 3)) << ": "
+    text << (guidance == 1 ? "unguided" : "guided, w = " + sfumato::text(guidance)) << ": "
          << 100 * s.recognised << " % recognised as their label, Frechet distance " << s.frechet << ", precision " << s.precision << ", recall "
          << s.recall << "\n";
   }

@@ -17,7 +17,7 @@ using namespace sfumato;
 struct Arguments {
   std::string model = "fashion", data, out = "out/jit";
   double minutes = 0;
-  bool resume = false, skip_corrupt = false;
+  bool resume = false, with_changes = false, skip_corrupt = false;
   int threads = 0;
   // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 1024 --learning-rate 2e-4 --ema1 0.9999 ...
   TrainOptions train{.batch = 32, .learning_rate = 2e-3, .warmup = 100, .ema1 = 0.998, .ema2 = 0.99};
@@ -60,30 +60,61 @@ void plot_loss(const std::filesystem::path& csv, const std::filesystem::path& pn
   plot::lines(png, {.title = "JiT: v-loss of the clean-image prediction", .x_label = "step", .y_label = "loss", .log_y = true}, std::vector{raw, mean});
 }
 
+/// How many steps this machine does in the given time, from a few that are then thrown away.
+template <class Run> Index steps_in(double seconds, Run&& make_trainer, const auto& data) {
+  using Clock = std::chrono::steady_clock;
+  const auto trainer = make_trainer();
+  trainer->step(data);  // takes the memory
+  const auto start = Clock::now();
+  double elapsed = 0;
+  Index steps = 0;
+  while (steps < 3 || elapsed < 3) {
+    trainer->step(data);
+    ++steps;
+    elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  return std::max<Index>(1, Index(seconds * double(steps) / elapsed));
+}
+
 template <class Model> void train(Arguments a) {
   using Objective = FlowObjective<Space::x, Space::v>;
   const auto dataset = load_data<Model>(a);
+  const ImageSource source(dataset);
   backend::Cpu cpu(a.threads);
   Objective objective;
   objective.noise_scale = noise_scale<Model>();
-  Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu> trainer(cpu, objective, a.train);
+  const auto make_trainer = [&] { return std::make_unique<Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu>>(cpu, objective, a.train); };
   const std::filesystem::path out = a.out;
   make_folder(out);
   plot::require_gnuplot();  // before the training, not after it
   a.loop.checkpoint = out / "checkpoint.safetensors";
+  a.train.total_steps = a.loop.steps;
+  if (a.train.schedule == Schedule::cosine && a.minutes > 0) {  // the rate must come down before the time is up
+    if (a.resume) {
+      const auto planned = io::SafetensorsFile(a.loop.checkpoint).metadata();
+      if (planned.contains("total_steps")) a.loop.steps = std::stoll(planned.at("total_steps"));
+    } else if (const Index possible = steps_in(0.93 * 60 * a.minutes, make_trainer, source); possible < a.loop.steps) {
+      std::fprintf(stderr, "%g minutes are enough for about %lld of %lld steps here: the cosine ends there\n", a.minutes,
+                   static_cast<long long>(possible), static_cast<long long>(a.loop.steps));
+      a.loop.steps = possible;
+    }
+    a.train.total_steps = a.loop.steps;
+  }
+  const auto owner = make_trainer();
+  auto& trainer = *owner;
   a.loop.log = out / "loss.csv";
   a.loop.seconds = 60 * a.minutes;
   if (a.resume) {
-    load_checkpoint(a.loop.checkpoint, trainer);
+    load_checkpoint(a.loop.checkpoint, trainer, a.with_changes ? Resume::with_changes : Resume::exact);
     std::fprintf(stderr, "resumed after step %lld\n", static_cast<long long>(trainer.step_count()));
   }
-  bool complete = false;
+  Ended ended{};
   {
     ProgressLine line("jit");
-    complete = run_training(trainer, ImageSource(dataset), a.loop, [&](const Progress& p) { line(p); });
+    ended = run_training(trainer, source, a.loop, [&](const Progress& p) { line(p); });
   }
   plot_loss(a.loop.log, out / "loss.png");
-  std::printf("%s after step %lld; wrote %s, %s, %s\n", complete ? "done" : "interrupted (go on with --resume)", static_cast<long long>(trainer.step_count()),
+  std::printf("%s after step %lld; wrote %s, %s, %s\n", ended == Ended::finished ? "done" : ended == Ended::out_of_time ? "out of time (go on with --resume)" : "interrupted (go on with --resume)", static_cast<long long>(trainer.step_count()),
               a.loop.checkpoint.c_str(), a.loop.log.c_str(), (out / "loss.png").c_str());
 }
 
@@ -110,10 +141,10 @@ void add_train(CLI::App& app) {
   command->add_option("--seed", a->train.seed)->capture_default_str();
   command->add_option("--threads", a->threads, "0: all");
   command->add_option("--checkpoint-every", a->loop.checkpoint_every, "steps between saves")->capture_default_str();
-  command->add_flag("--resume", a->resume, "go on from the checkpoint in --out");
+  command->add_flag("--resume", a->resume, "go on from the checkpoint in --out, with the same options");
+  command->add_flag("--with-changes", a->with_changes, "with --resume: the options may differ from the checkpoint's");
   command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   command->callback([a] {
-    a->train.total_steps = a->loop.steps;
     with_model(a->model, [&]<class Model>() {
       // Each size is a program of its own; those beyond a desk's memory are left out of this one.
       if constexpr (parameter_count<Model>() < 200'000'000) train<Model>(*a);

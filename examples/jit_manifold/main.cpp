@@ -19,8 +19,6 @@ namespace manifold {
 constexpr int hidden = 256;
 constexpr Space predictions[] = {Space::x, Space::eps, Space::v};
 
-constexpr const char* name_of(Space s) { return s == Space::x ? "x" : s == Space::eps ? "eps" : "v"; }
-
 struct Options {
   Index steps = 4000, batch = 256, samples = 2048, evaluation = 65536;
   double rate = 1e-3;

@@ -26,8 +26,6 @@ template <Space P> using Model =
     std::conditional_t<P == Space::x, JiT<Input, Trunk>, JiT<Input, Trunk, Head<Linear>, Waive<rule::output_path>>>;
 static_assert(Trunk::width < Input::token_dim);
 
-constexpr const char* name_of(Space s) { return s == Space::x ? "x" : s == Space::eps ? "eps" : "v"; }
-
 struct Options {
   Index steps = 4000, batch = 128, samples = 2000;
   double rate = 2e-3, ema = 0.998;
@@ -80,14 +78,14 @@ template <class Trainer> double train_pair(Trainer& trainer, const Setting& s, c
   example::ProgressLine line(title);
   double sum = 0;
   Index count = 0;
-  const bool complete = run_training(trainer, s.data, loop, [&](const Progress& p) {
+  const Ended ended = run_training(trainer, s.data, loop, [&](const Progress& p) {
     if (p.last.step % 50 == 0 || p.last.step == p.steps) line(p);
     if (p.last.step <= p.steps - p.steps / 10) return;
     sum += p.last.loss;
     ++count;
   });
   line.finish();
-  check(complete, "interrupted", title, ": stopped at step ", trainer.step_count());
+  check(ended == Ended::finished, "interrupted", title, ": stopped at step ", trainer.step_count());
   return sum / double(count);
 }
 

@@ -38,13 +38,16 @@ template <class T> void run(const Case& c) {
   verify<T>(
       outputs, describe(c),
       [&]<class K>(auto& backend, auto& out) {
-        K::attention(backend, s, q.data(), k, v, out[0].data(), out[1].data());
+        Kept<T> lse(lse_size);
+        K::attention(backend, s, q.data(), k, v, out[0].data(), lse.data());
+        lse.rounded(out[1]);
       },
       4);
 
   auto forward = outputs;
   Reference reference;
-  Host::attention(reference, s, q.data(), k, v, forward[0].data(), forward[1].data());
+  Kept<T> lse(lse_size);
+  Host::attention(reference, s, q.data(), k, v, forward[0].data(), lse.data());
   const auto d_out = values<T>(s.batch * s.o_batch, 4);
   const std::vector<std::vector<T>> gradients{values<T>(s.batch * s.q_batch, 5), values<T>(s.batch * s.k_batch, 6),
                                               values<T>(s.batch * s.v_batch, 7)};
@@ -54,7 +57,7 @@ template <class T> void run(const Case& c) {
         [&]<class K>(auto& backend, auto& d) {
           T *const d_k = c.packed ? d[0].data() + third : d[1].data(), *const d_v = c.packed ? d[0].data() + 2 * third
                                                                                              : d[2].data();
-          K::attention_backward(backend, s, d_out.data(), q.data(), k, v, forward[0].data(), forward[1].data(),
+          K::attention_backward(backend, s, d_out.data(), q.data(), k, v, forward[0].data(), lse.data(),
                                 d[0].data(), d_k, d_v, accumulate);
         },
         10);

@@ -25,7 +25,10 @@ template <class T> void run_norm(NormKind kind, const Case& c) {
   verify<T>(
       forward, what,
       [&]<class K>(auto& backend, auto& out) {
-        K::norm(backend, kind, s, 1e-5, x.data(), w, b, shift, scale, out[0].data(), out[1].data(), out[2].data());
+        Kept<T> mean(out[1].size()), rstd(out[2].size());
+        K::norm(backend, kind, s, 1e-5, x.data(), w, b, shift, scale, out[0].data(), mean.data(), rstd.data());
+        mean.rounded(out[1]);
+        rstd.rounded(out[2]);
       },
       4);
   verify<T>(
@@ -36,10 +39,10 @@ template <class T> void run_norm(NormKind kind, const Case& c) {
       4);
 
   Reference reference;
-  Host::norm(reference, kind, s, 1e-5, x.data(), w, b, shift, scale, forward[0].data(), forward[1].data(),
-             forward[2].data());
+  Kept<T> row_mean(forward[1].size()), rstd(forward[2].size());
+  Host::norm(reference, kind, s, 1e-5, x.data(), w, b, shift, scale, forward[0].data(), row_mean.data(), rstd.data());
   const auto d_y = values<T>(c.rows * c.width, 5);
-  const T* const mean = kind == NormKind::layer ? forward[1].data() : nullptr;
+  const compute_t<T>* const mean = kind == NormKind::layer ? row_mean.data() : nullptr;
   const std::vector<std::vector<T>> gradients{values<T>(c.rows * c.width, 6), values<T>(c.width, 7),
                                               values<T>(c.width, 8), values<T>(samples * stride, 9)};
   for (const bool accumulate : {false, true})
@@ -47,7 +50,7 @@ template <class T> void run_norm(NormKind kind, const Case& c) {
         gradients, what + " backward",
         [&]<class K>(auto& backend, auto& d) {
           T* const d_shift = data_or_null(d[3], c.modulated);
-          K::norm_backward(backend, kind, s, d_y.data(), x.data(), w, b, scale, mean, forward[2].data(), d[0].data(),
+          K::norm_backward(backend, kind, s, d_y.data(), x.data(), w, b, scale, mean, rstd.data(), d[0].data(),
                            accumulate, data_or_null(d[1], c.affine), data_or_null(d[2], c.bias), d_shift,
                            c.modulated ? d_shift + c.width : nullptr);
         },
@@ -55,7 +58,7 @@ template <class T> void run_norm(NormKind kind, const Case& c) {
   verify<T>(
       {gradients[1]}, what + " backward without d_x",
       [&]<class K>(auto& backend, auto& d) {
-        K::norm_backward(backend, kind, s, d_y.data(), x.data(), w, b, scale, mean, forward[2].data(), nullptr, false,
+        K::norm_backward(backend, kind, s, d_y.data(), x.data(), w, b, scale, mean, rstd.data(), nullptr, false,
                          d[0].data(), nullptr, nullptr, nullptr);
       },
       10);
@@ -73,18 +76,21 @@ template <class T> void run_qk(Index rows, Index tokens, Index heads, Index widt
   verify<T>(
       forward, what,
       [&]<class K>(auto& backend, auto& out) {
-        K::qk_norm_rotary(backend, s, qkv.data(), q_weight, k_weight, rotation, out[0].data(), out[1].data());
+        Kept<T> rstd(out[1].size());
+        K::qk_norm_rotary(backend, s, qkv.data(), q_weight, k_weight, rotation, out[0].data(), rstd.data());
+        rstd.rounded(out[1]);
       },
       4);
   Reference reference;
-  Host::qk_norm_rotary(reference, s, qkv.data(), q_weight, k_weight, rotation, forward[0].data(), forward[1].data());
+  Kept<T> rstd(forward[1].size());
+  Host::qk_norm_rotary(reference, s, qkv.data(), q_weight, k_weight, rotation, forward[0].data(), rstd.data());
   const auto d_qk = values<T>(rows * 2 * heads * width, 4);
   for (const bool accumulate : {false, true})
     verify<T>(
         {values<T>(rows * 3 * heads * width, 5), values<T>(2 * width, 6)}, what + " backward",
         [&]<class K>(auto& backend, auto& d) {
           K::qk_norm_rotary_backward(backend, s, d_qk.data(), qkv.data(), q_weight, k_weight, rotation,
-                                     forward[1].data(), d[0].data(), accumulate, data_or_null(d[1], norm),
+                                     rstd.data(), d[0].data(), accumulate, data_or_null(d[1], norm),
                                      norm ? d[1].data() + width : nullptr);
         },
         10);

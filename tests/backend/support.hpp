@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -121,6 +122,14 @@ void verify(const std::vector<std::vector<T>>& initial, const std::string& what,
   compare(initial, what, call, factor);
   same_for_any_threads(initial, what, call);
 }
+
+/// Room for what a row keeps for its backward pass; `rounded` gives it back as T, to be compared with the other outputs.
+template <class T> struct Kept {
+  std::vector<compute_t<T>> values;
+  explicit Kept(std::size_t n) : values(n) {}
+  compute_t<T>* data() { return values.data(); }
+  void rounded(std::vector<T>& out) const { std::transform(values.begin(), values.end(), out.begin(), [](auto x) { return static_cast<T>(x); }); }
+};
 
 /// A pointer, or null.
 template <class T> const T* data_or_null(const std::vector<T>& x, bool there) { return there ? x.data() : nullptr; }

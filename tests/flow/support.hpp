@@ -7,10 +7,11 @@
 #include <sfumato/flow/sampler.hpp>
 #include <sfumato/tensor/tensor.hpp>
 
+#include "check_error.hpp"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -57,18 +58,5 @@ struct Net {
     return ops::combine(ctx, 0.3, z, 1, rest);
   }
 };
-
-template <class Code> void check_error(Code&& code, const std::string& id, std::initializer_list<const char*> words) {
-  try {
-    code();
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    INFO(message);
-    CHECK(error.id() == id);
-    for (const char* word : words) CHECK(message.find(word) != std::string::npos);
-    return;
-  }
-  FAIL_CHECK("no error, expected [" << id << "]");
-}
 
 }  // namespace flow_test

@@ -1,7 +1,7 @@
 // What the io tests share: a folder of their own, errors by content, code in a child process.
 #pragma once
 
-#include <sfumato/base/error.hpp>
+#include "check_error.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <initializer_list>
 #include <iterator>
 #include <span>
 #include <string>
@@ -52,24 +51,6 @@ inline std::string read_all(const std::filesystem::path& path) {
 
 inline void write_all(const std::filesystem::path& path, std::string_view content) {
   std::ofstream(path, std::ios::binary) << content;
-}
-
-/// Checks that `code` throws sfumato::Error with this id and all of these words.
-template <class Code>
-void check_error(Code&& code, std::string_view id, std::initializer_list<std::string_view> words) {
-  try {
-    code();
-  } catch (const sfumato::Error& error) {
-    const std::string message = error.what();
-    INFO(message);
-    CHECK(error.id() == id);
-    for (const std::string_view word : words) {
-      INFO("expected: ", std::string(word));
-      CHECK(message.find(word) != std::string::npos);
-    }
-    return;
-  }
-  FAIL_CHECK("no error, expected [" << id << "]");
 }
 
 /// What `code`, a function returning text, returns in a child process.

@@ -1,4 +1,5 @@
 // How numbers enter and leave: input, input_from, output, normal, dropout's coin; and the errors of wrong sizes and labels.
+#include "check_error.hpp"
 #include "ops/harness.hpp"
 
 using namespace ops_test;
@@ -11,19 +12,6 @@ struct Fixture {
   Run<Cpu> run{workspace, nullptr};
   Tape<Cpu> tape{workspace};
 };
-
-template <class Code> void check_error(Code&& code, const std::string& id, std::initializer_list<const char*> words) {
-  try {
-    code();
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    INFO(message);
-    CHECK(error.id() == id);
-    for (const char* word : words) CHECK(message.find(word) != std::string::npos);
-    return;
-  }
-  FAIL_CHECK("no error, expected [" << id << "]");
-}
 
 }  // namespace
 

@@ -66,7 +66,7 @@ TEST_CASE("a run that is interrupted and resumed is the uninterrupted one, bit f
   Cpu device(1);
   TinyTrainer<> whole(device, {}, tiny_options());
   int reports = 0;
-  CHECK(run_training(whole, Waves{}, options("whole"), [&](const Progress& p) { CHECK(p.last.step == ++reports); }));
+  CHECK(run_training(whole, Waves{}, options("whole"), [&](const Progress& p) { CHECK(p.last.step == ++reports); }) == Ended::finished);
   CHECK(reports == 12);
   const std::string expected = io_test::read_all(folder / "whole.safetensors"), log = rows(folder / "whole.csv");
   CHECK(std::count(log.begin(), log.end(), '\n') == 13);
@@ -74,7 +74,7 @@ TEST_CASE("a run that is interrupted and resumed is the uninterrupted one, bit f
   SUBCASE("by SIGINT") {
     const auto before = std::signal(SIGINT, SIG_DFL);
     TinyTrainer<> first(device, {}, tiny_options());
-    CHECK(!run_training(first, Waves{}, options("parts"), [](const Progress& p) { if (p.last.step == 7) std::raise(SIGINT); }));
+    CHECK(run_training(first, Waves{}, options("parts"), [](const Progress& p) { if (p.last.step == 7) std::raise(SIGINT); }) == Ended::interrupted);
     const bool restored = std::signal(SIGINT, before) == SIG_DFL;
     CHECK(restored);
     CHECK(first.step_count() >= 7);
@@ -82,7 +82,7 @@ TEST_CASE("a run that is interrupted and resumed is the uninterrupted one, bit f
     TinyTrainer<> second(device, {}, tiny_options());
     load_checkpoint(folder / "parts.safetensors", second);
     CHECK(second.step_count() == first.step_count());
-    CHECK(run_training(second, Waves{}, options("parts"), [](const Progress&) {}));
+    CHECK(run_training(second, Waves{}, options("parts"), [](const Progress&) {}) == Ended::finished);
     CHECK(state(second) == state(whole));
   }
   SUBCASE("by an error, the log being ahead of the checkpoint") {
@@ -91,7 +91,7 @@ TEST_CASE("a run that is interrupted and resumed is the uninterrupted one, bit f
     TinyTrainer<> second(device, {}, tiny_options());
     load_checkpoint(folder / "parts.safetensors", second);
     CHECK(second.step_count() == 5);
-    CHECK(run_training(second, Waves{}, options("parts"), [](const Progress&) {}));
+    CHECK(run_training(second, Waves{}, options("parts"), [](const Progress&) {}) == Ended::finished);
     CHECK(state(second) == state(whole));
   }
   SUBCASE("by data that are no numbers") {
@@ -101,17 +101,17 @@ TEST_CASE("a run that is interrupted and resumed is the uninterrupted one, bit f
     TinyTrainer<> second(device, {}, tiny_options());
     load_checkpoint(folder / "parts.safetensors", second);
     CHECK(second.step_count() == 5);
-    CHECK(run_training(second, Waves{}, options("parts"), [](const Progress&) {}));
+    CHECK(run_training(second, Waves{}, options("parts"), [](const Progress&) {}) == Ended::finished);
   }
   SUBCASE("by its time limit") {
     TinyTrainer<> first(device, {}, tiny_options());
     auto limited = options("parts");
     limited.seconds = 1e-9;
-    CHECK(run_training(first, Waves{}, limited, [](const Progress& p) { CHECK(p.seconds_left == 0); }));
+    CHECK(run_training(first, Waves{}, limited, [](const Progress& p) { CHECK(p.seconds_left == 0); }) == Ended::out_of_time);
     CHECK(first.step_count() == 1);
     TinyTrainer<> second(device, {}, tiny_options());
     load_checkpoint(folder / "parts.safetensors", second);
-    CHECK(run_training(second, Waves{}, options("parts"), [](const Progress&) {}));
+    CHECK(run_training(second, Waves{}, options("parts"), [](const Progress&) {}) == Ended::finished);
   }
   CHECK(io_test::read_all(folder / "parts.safetensors") == expected);
   CHECK(rows(folder / "parts.csv") == log);
@@ -125,7 +125,7 @@ TEST_CASE("loop options that mean nothing are errors, and a finished run does no
   check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .report_every = 0}, ignore); }, "train-options", {"report_every"});
   check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .log = "/no/such/folder/log.csv"}, ignore); }, "write-failed", {"/no/such/folder/log.csv"});
   trainer.resume_at(5);
-  CHECK(run_training(trainer, Waves{}, {.steps = 5}, ignore));
+  CHECK(run_training(trainer, Waves{}, {.steps = 5}, ignore) == Ended::finished);
   CHECK(trainer.step_count() == 5);
 }
 
@@ -139,27 +139,44 @@ TEST_CASE("a checkpoint of another run is refused, and nothing is changed") {
   options.seed = 99;
   TinyTrainer<> other_seed(device, {}, options);
   const auto before = state(other_seed);
-  check_error([&] { load_checkpoint(folder / "a.safetensors", other_seed); }, "checkpoint-metadata", {"seed 3", "99"});
+  check_error([&] { load_checkpoint(folder / "a.safetensors", other_seed); }, "checkpoint-settings", {"seed: 3, this run has 99"});
   CHECK(state(other_seed) == before);
   options = tiny_options();
   options.batch = 4;
   TinyTrainer<> other_batch(device, {}, options);
-  check_error([&] { load_checkpoint(folder / "a.safetensors", other_batch); }, "checkpoint-metadata", {"batch 8", "4"});
+  check_error([&] { load_checkpoint(folder / "a.safetensors", other_batch); }, "checkpoint-settings", {"batch: 8, this run has 4"});
+  TinyTrainer<> other_objective(device, {.noise_scale = 0.5, .label_dropout = 0.2}, tiny_options());
+  const auto unchanged = state(other_objective);
+  check_error([&] { load_checkpoint(folder / "a.safetensors", other_objective); }, "checkpoint-settings",
+              {"objective.noise_scale: 1, this run has 0.5", "objective.label_dropout: 0.1, this run has 0.2"});
+  CHECK(state(other_objective) == unchanged);
+  Trainer<Model, Model::ImageShape, FlowObjective<Space::x, Space::eps, UniformTime>, Cpu> other_loss(device, {}, tiny_options());
+  check_error([&] { load_checkpoint(folder / "a.safetensors", other_loss); }, "checkpoint-settings",
+              {"objective.loss: v, this run has eps", "objective.times: logit-normal, this run has uniform"});
+  load_checkpoint(folder / "a.safetensors", other_objective, Resume::with_changes);
+  CHECK(state(other_objective) == state(trainer));
+  CHECK(other_objective.step(Waves{.count = 7}).step == 2);
+  TinyTrainer<> other_data(device, {}, tiny_options());
+  load_checkpoint(folder / "a.safetensors", other_data);
+  check_error([&] { other_data.step(Waves{.count = 7}); }, "dataset", {"began with 20 training samples, found 7"});
 
   const auto table = parameter_table(trainer.model());
   std::vector<std::pair<std::string, const Array<Cpu, float>*>> buffers;
   trainer.for_each_buffer([&](const char* name, const Array<Cpu, float>& array) { buffers.emplace_back(name, &array); });
   TinyTrainer<> fresh(device, {}, tiny_options());
   const auto initial = state(fresh);
+  auto metadata = io::SafetensorsFile(folder / "a.safetensors").metadata();
   for (const char* step : {"", "12x", "-1", "99999999999999999999"}) {
-    save_buffers<Cpu, float>(folder / "b.safetensors", table, buffers, {{"step", step}, {"seed", "3"}, {"batch", "8"}, {"accumulate", "1"}});
+    metadata["step"] = step;
+    save_buffers<Cpu, float>(folder / "b.safetensors", table, buffers, metadata);
     check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-metadata", {"step \"", step});
     CHECK(state(fresh) == initial);
   }
-  save_buffers<Cpu, float>(folder / "b.safetensors", table, {buffers[0]}, {{"seed", "3"}, {"batch", "8"}, {"accumulate", "1"}, {"step", "1"}});
+  metadata["step"] = "1";
+  save_buffers<Cpu, float>(folder / "b.safetensors", table, {buffers[0]}, metadata);
   check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-mismatch", {"missing: model_ema1.pos_embed (1, 4, 16)"});
   save_buffers<Cpu, float>(folder / "b.safetensors", table, buffers, {});
-  check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-metadata", {"no metadata \"seed\"", "not a training checkpoint"});
+  check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-metadata", {"no metadata \"step\"", "not a training checkpoint"});
   CHECK(state(fresh) == initial);
 }
 

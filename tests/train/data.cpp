@@ -24,15 +24,14 @@ struct Log {
 
 }  // namespace
 
-TEST_CASE("no step after the second asks the heap for anything") {
+TEST_CASE("no step after the first asks the heap for anything") {
   for (const Index accumulate : {1, 4}) {
-    Cpu device(1);
+    Cpu device(accumulate == 1 ? 1 : 2);
     auto options = tiny_options();
     options.accumulate = accumulate;
     options.flip = true;
     TinyTrainer<> trainer(device, {}, options);
     const Waves data;
-    trainer.step(data);
     trainer.step(data);
     const long before = heap_requests();
     const Index allocations = trainer.workspace().allocations();

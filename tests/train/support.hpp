@@ -17,7 +17,6 @@ namespace train_test {
 
 using namespace sfumato;
 using backend::Cpu;
-using io_test::check_error;
 using io_test::TemporaryDirectory;
 
 using Trunk = Transformer<16, 2, RMSNorm, SwiGLU, Heads<2>, QKNorm, Rotary, AdaLNZero, Context<2, 1>, Dropout<std::ratio<1, 10>, 0, 2>>;

@@ -101,7 +101,7 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
     if constexpr (is_none<P>) return nullptr;
     else return flows(p) ? gradients_ + p.offset : nullptr;
   }
-  /// Adds `from`'s gradient to `to`, without a copy when `to` is the first to get one. `from` is left empty.
+  /// Adds `from`'s gradient to `to`, without a copy when `to` is the first to get one. `from` may be left empty.
   void move_gradient(Slot<B>& from, const Slot<B>& to) {
     if (!to) return;
     if (!to.gradient()) {

@@ -35,8 +35,8 @@ template <Backend B, Element E> class DeviceContext {
       return weights_ + param.offset;
     }
   }
-  /// `n` elements of this backend's memory.
-  Buffer<B> scratch(Index n) const { return workspace_->pool().acquire(static_cast<std::size_t>(n) * sizeof(E)); }
+  /// `n` values of T in this backend's memory.
+  template <class T = E> Buffer<B> scratch(Index n) const { return workspace_->pool().acquire(static_cast<std::size_t>(n) * sizeof(T)); }
 
  protected:
   Workspace<B>* workspace_;

@@ -88,6 +88,7 @@ template <class Context> class ClosureStack {
       if (top_.chunk == chunks_.size()) chunks_.push_back(std::make_unique<Chunk>());
       top_.offset = 0;
     }
+    if (entries_.size() == entries_.capacity()) entries_.reserve(2 * entries_.size() + 64);  // past here only Stored's constructor throws
     void* place = chunks_[top_.chunk]->bytes + top_.offset;
     new (place) Stored(std::forward<F>(closure));
     top_.offset += bytes;

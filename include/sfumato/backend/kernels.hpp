@@ -76,7 +76,8 @@ struct AdamWStep {
 
 /// Specialised by each backend in its own header.
 ///
-/// Static members, for T in {float, double, bf16}; every one takes the backend object first:
+/// Static members, for T in {float, double, bf16}; every one takes the backend object first. What a row keeps for its
+/// backward pass (mean, rstd, lse) is S = compute_t<T>: rounded to bf16, exp(score - lse) would be off by percents.
 /// ```
 /// T*   allocate<T>(b, n)                 // aligned to 64 bytes, uninitialised; throws Error("out-of-memory")
 /// void deallocate(b, void*)
@@ -84,17 +85,17 @@ struct AdamWStep {
 /// void fill(b, n, value, T* x)
 /// void matmul(b, MatmulShape, const T* a, const T* b, T* c, bool accumulate, const T* bias, Activation)
 /// void column_sum(b, rows, cols, const T* x, T* out)                              // out[j] += sum_r x[r, j]
-/// void norm(b, NormKind, RowShape, epsilon, x, weight|0, bias|0, shift|0, scale|0, T* y, T* mean|0, T* rstd|0)
+/// void norm(b, NormKind, RowShape, epsilon, x, weight|0, bias|0, shift|0, scale|0, T* y, S* mean|0, S* rstd|0)
 ///        // y = (x_hat * weight + bias) * (1 + scale) + shift; mean and rstd (rows) are kept for backward where non-null
 /// void norm_backward(b, NormKind, RowShape, d_y, x, weight|0, bias|0, scale|0, mean|0, rstd,
 ///                    T* d_x|0, bool accumulate, T* d_weight|0, T* d_bias|0, T* d_shift|0, T* d_scale|0)
 /// void gated_residual(b, RowShape, x, h, gate, T* y)                              // y = x + gate * h
 /// void gated_residual_backward(b, RowShape, d_y, h, gate, T* d_h|0, bool accumulate, T* d_gate|0)
-/// void qk_norm_rotary(b, QkShape, qkv, q_weight|0, k_weight|0, table|0, T* qk, T* rstd|0)
+/// void qk_norm_rotary(b, QkShape, qkv, q_weight|0, k_weight|0, table|0, T* qk, S* rstd|0)
 ///        // qk: rows of 2 * heads * head_dim; rstd: (rows, 2, heads); weights null: no norm; table null: no rotation
 /// void qk_norm_rotary_backward(b, QkShape, d_qk, qkv, q_weight|0, k_weight|0, table|0, rstd, T* d_qkv, bool accumulate,
 ///                    T* d_q_weight|0, T* d_k_weight|0)                            // writes the q and k thirds only
-/// void attention(b, AttentionShape, q, k, v, T* out, T* lse|0)                    // lse: (batch, heads, queries)
+/// void attention(b, AttentionShape, q, k, v, T* out, S* lse|0)                    // lse: (batch, heads, queries)
 /// void attention_backward(b, AttentionShape, d_out, q, k, v, out, lse, T* d_q, T* d_k, T* d_v, bool accumulate)
 ///        // d_q, d_k, d_v have the strides of q, k, v; d_out those of out; the score matrix is never stored whole
 /// void swiglu(b, rows, hidden, const T* x, T* y)         // x: (rows, 2 hidden) = [gate | value]; y = silu(gate) * value

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sfumato/backend/kernels.hpp>
+#include <sfumato/base/error.hpp>
 
 #include <cstddef>
 #include <map>
@@ -51,7 +52,8 @@ template <class B> class Pool {
   Pool& operator=(const Pool&) = delete;
   ~Pool() { trim(); }
 
-  /// A block of at least one byte, uninitialised. Throws Error("out-of-memory").
+  /// A block of at least one byte, uninitialised. Throws Error("out-of-memory") when there is none left even after all
+  /// free blocks were given back.
   Buffer<B> acquire(std::size_t bytes) {
     bytes = (bytes + granularity - 1) / granularity * granularity;
     if (bytes == 0) bytes = granularity;
@@ -60,8 +62,14 @@ template <class B> class Pool {
     if (block) {
       list = block->next_free;
     } else {
-      block = control_block();
-      block->data = Kernels<B>::template allocate<std::byte>(*backend_, static_cast<Index>(bytes));
+      void* data = allocate(bytes);
+      try {
+        block = control_block();
+      } catch (...) {
+        Kernels<B>::deallocate(*backend_, data);
+        throw;
+      }
+      block->data = data;
       block->bytes = bytes;
       ++allocations_;
       held_ += bytes;
@@ -91,6 +99,17 @@ template <class B> class Pool {
  private:
   friend class Buffer<B>;
   static constexpr std::size_t granularity = 64;
+
+  void* allocate(std::size_t bytes) {
+    const auto from_backend = [&] { return Kernels<B>::template allocate<std::byte>(*backend_, static_cast<Index>(bytes)); };
+    if (held_ == live_) return from_backend();
+    try {
+      return from_backend();
+    } catch (const Error&) {
+      trim();  // blocks of other sizes may be what is missing
+      return from_backend();
+    }
+  }
 
   void release(detail::Block<B>* block) {
     live_ -= block->bytes;

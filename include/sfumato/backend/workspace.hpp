@@ -72,7 +72,7 @@ template <class B> class Workspace {
     return buffer;
   }
 
-  /// Requests made to the backend and the host allocator so far; constant from the second step on.
+  /// Requests made to the backend and the host allocator so far; constant after the first step.
   Index allocations() const { return pool_.allocations() + host_.allocations(); }
 
  private:

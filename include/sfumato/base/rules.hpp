@@ -96,6 +96,10 @@ template <int ImageSize, int Patch> struct PatchDividesImage {
 template <int Start, int Depth> struct ContextStart {
   static_assert(Start >= 0 && Start < Depth, "[context-start] context tokens must enter at a block inside the depth");
 };
+template <int Block, int Depth, int ContextStart> struct AuxiliaryBlock {
+  static_assert(0 < Block && Block < Depth, "[auxiliary-block] the auxiliary classifier must stand between two blocks");
+  static_assert(Block <= ContextStart, "[auxiliary-block] the auxiliary classifier must stand before the class tokens enter, or it reads the answer");
+};
 template <int Bottleneck, int TokenDim, int Width> struct BottleneckWidth {
   static_assert(Bottleneck <= TokenDim, "[bottleneck-width] the bottleneck is wider than the patch it compresses");
   static_assert(Bottleneck <= Width, "[bottleneck-width] the bottleneck is wider than the width it feeds");

@@ -7,6 +7,7 @@
 #include <sfumato/flow/time_law.hpp>
 #include <sfumato/ops/elementwise.hpp>
 #include <sfumato/ops/embedding.hpp>
+#include <sfumato/ops/loss.hpp>
 
 SFUMATO_BEGIN
 
@@ -17,12 +18,25 @@ template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNorm
   double noise_scale = 1;                    ///< standard deviation of the noise; JiT: image size / 256
   double t_epsilon = default_t_epsilon;      ///< clamp of the divisors 1 - t and t
   double label_dropout = 0.1;                ///< probability that a label becomes the null class
+  /// Weight of an auxiliary classifier's cross-entropy, against the *sum* of squared errors (JiT, table 11), in models with one.
+  double auxiliary_weight = 100;
 
+  /// Calls visit(name, value) for everything that the loss depends on.
+  template <class Visit> void for_each_option(Visit&& visit) const {
+    visit("objective.prediction", name_of(PredSpace));
+    visit("objective.loss", name_of(LossSpace));
+    if constexpr (requires { Times::for_each_option(visit); }) Times::for_each_option(visit);
+    visit("objective.noise_scale", noise_scale);
+    visit("objective.t_epsilon", t_epsilon);
+    visit("objective.label_dropout", label_dropout);
+    visit("objective.auxiliary_weight", auxiliary_weight);
+  }
   /// Throws Error("objective-options") for values that mean nothing.
   void validate() const {
     check(std::isfinite(noise_scale) && noise_scale > 0, "objective-options", "noise_scale must be finite and positive, found ", noise_scale);
     check(t_epsilon > 0 && t_epsilon <= 1, "objective-options", "t_epsilon must be in (0, 1], found ", t_epsilon);
     check(label_dropout >= 0 && label_dropout <= 1, "objective-options", "label_dropout must be in [0, 1], found ", label_dropout);
+    check(std::isfinite(auxiliary_weight) && auxiliary_weight >= 0, "objective-options", "auxiliary_weight must be finite and not negative, found ", auxiliary_weight);
   }
 
   /// Whether the model's narrowest place on the way out can carry what this objective asks for.
@@ -61,13 +75,19 @@ template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNorm
     const std::span<const double> t{times.data(), n}, one_minus_t{rest.data(), n}, w{weight.data(), n};
     const auto e = ops::normal<S>(ctx, x.batch, stream(Stream::noise), ctx.random.first_sample, noise_scale);
     const auto z = ops::combine_samples(ctx, t, x, one_minus_t, e);
-    const auto output = model(ctx, z, t, std::span<const int>{kept_labels.data(), n});
+    const std::span<const int> shown{kept_labels.data(), n};
     const auto target = [&] {
       if constexpr (PredSpace == Space::x) return x;
       else if constexpr (PredSpace == Space::eps) return e;
       else return ops::subtract(ctx, x, e);
     }();
-    return ops::weighted_mse(ctx, output, target, w);
+    if constexpr (requires { model.with_logits(ctx, z, t, shown); }) {
+      const auto [output, logits] = model.with_logits(ctx, z, t, shown);
+      const auto flow = ops::weighted_mse(ctx, output, target, w);
+      return ops::combine(ctx, 1, flow, auxiliary_weight / double(S::row), ops::cross_entropy(ctx, logits, labels));
+    } else {
+      return ops::weighted_mse(ctx, model(ctx, z, t, shown), target, w);
+    }
   }
 };
 

@@ -9,6 +9,9 @@ SFUMATO_BEGIN
 /// What a network predicts, or where its error is measured: the clean data, the noise, or the velocity.
 enum class Space { x, eps, v };
 
+/// "x", "eps" or "v".
+constexpr const char* name_of(Space space) { return space == Space::x ? "x" : space == Space::eps ? "eps" : "v"; }
+
 /// u = out * o + at * z: a prediction o carried to another space, linear at a given time.
 struct Conversion {
   double output, z;

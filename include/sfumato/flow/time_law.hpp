@@ -18,14 +18,23 @@ concept TimeLaw = requires(const Random& random) {
 /// t = sigmoid(Mu + Sigma n), n ~ N(0, 1). JiT's is (-0.8, 0.8): more noise than data.
 template <class Mu = std::ratio<-8, 10>, class Sigma = std::ratio<8, 10>> struct LogitNormal {
   static double sample(const Random& random, std::uint64_t index) {
-    const double mu = double(Mu::num) / double(Mu::den), sigma = double(Sigma::num) / double(Sigma::den);
     return 1 / (1 + std::exp(-(mu + sigma * random.normal(index))));
   }
+  /// What a checkpoint remembers of the law.
+  template <class Visit> static void for_each_option(Visit&& visit) {
+    visit("objective.times", "logit-normal");
+    visit("objective.times.mu", mu);
+    visit("objective.times.sigma", sigma);
+  }
+
+ private:
+  static constexpr double mu = double(Mu::num) / double(Mu::den), sigma = double(Sigma::num) / double(Sigma::den);
 };
 
 /// t ~ U(0, 1).
 struct UniformTime {
   static double sample(const Random& random, std::uint64_t index) { return random.uniform(index); }
+  template <class Visit> static void for_each_option(Visit&& visit) { visit("objective.times", "uniform"); }
 };
 
 SFUMATO_END

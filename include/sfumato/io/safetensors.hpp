@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
 #include <span>
@@ -187,6 +188,9 @@ struct TensorToWrite {
   Dtype dtype = Dtype::f32;
   std::vector<Index> shape;
   const void* data = nullptr;
+  /// Where `data` is null: asked for the elements when they are written, so that not all need be in memory at once. They
+  /// must hold until the next is asked.
+  std::function<const void*()> fetch = {};
 };
 
 namespace detail {
@@ -235,7 +239,7 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
     check(tensor.shape.size() <= detail::max_rank, id, where, tensor.shape.size(), " extents, the limit is ",
           detail::max_rank);
     sizes.push_back(detail::checked_bytes(tensor.shape, tensor.dtype, id, where));
-    check(tensor.data != nullptr || sizes.back() == 0, id, where, "no data for ", sizes.back(), " bytes");
+    check(tensor.data != nullptr || tensor.fetch || sizes.back() == 0, id, where, "no data for ", sizes.back(), " bytes");
     total += sizes.back();
     check(total <= static_cast<std::uint64_t>(std::numeric_limits<Index>::max()), id, where,
           "the sum of sizes overflows");
@@ -252,8 +256,10 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   const std::uint64_t length = header.size();
   out.write(std::as_bytes(std::span(&length, 1)));
   out.write(header);
-  for (std::size_t i = 0; i < ordered.size(); ++i)
-    out.write({static_cast<const std::byte*>(ordered[i].data), static_cast<std::size_t>(sizes[i])});
+  for (std::size_t i = 0; i < ordered.size(); ++i) {
+    const void* const data = ordered[i].data == nullptr && ordered[i].fetch ? ordered[i].fetch() : ordered[i].data;
+    out.write({static_cast<const std::byte*>(data), static_cast<std::size_t>(sizes[i])});
+  }
   out.commit();
 }
 

@@ -14,9 +14,9 @@ template <int ImageSize, int Channels, int PatchSize, int NumClasses> struct Ima
   static constexpr int grid = ImageSize / PatchSize, tokens = grid * grid, token_dim = Channels * PatchSize * PatchSize;
 };
 
-/// `Input` is an ImagePatches, `Trunk` a Transformer. Options: Bottleneck<Width>, Waive<rule>.
+/// `Input` is an ImagePatches, `Trunk` a Transformer. Options: Bottleneck<Width>, AuxiliaryClassifier<Block>, Waive<rule>.
 template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Options> struct JiT {
-  static_assert(option::Among<option::bottleneck, option::waive>::template check<Options...>());
+  static_assert(option::Among<option::bottleneck, option::auxiliary_classifier, option::waive>::template check<Options...>());
 
   static constexpr int width = Trunk::width, classes = Input::classes, tokens = Input::tokens, token_dim = Input::token_dim;
   static constexpr int bottleneck = [] {
@@ -25,6 +25,8 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
   }();
   template <class RuleTag> static constexpr bool waives = option::waived<RuleTag, Options...>;
   static constexpr bool has_context = Trunk::context_tokens > 0;
+  /// Blocks before the auxiliary classifier; 0: there is none.
+  static constexpr int auxiliary_block = option::find<option::auxiliary_classifier, option::Off, Options...>::block;
 
   using Embed = layer::PatchEmbedding<Input::channels, Input::patch, width, bottleneck>;
   using HeadLayer = typename HeadPolicy::template Layer<width, token_dim, typename Trunk::norm, Trunk::modulated>;
@@ -44,6 +46,7 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
   Embed x_embedder;
   Trunk trunk;
   HeadLayer final_layer;
+  std::conditional_t<(auxiliary_block > 0), layer::Linear<width, classes>, None> aux_classifier;
 
   static constexpr void parameters(auto& self, auto&& visit) {
     visit("pos_embed", self.pos_embed);
@@ -53,12 +56,39 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
     visit("x_embedder", self.x_embedder);
     visit("", self.trunk);
     visit("final_layer", self.final_layer);
+    visit("aux_classifier", self.aux_classifier);
   }
 
   /// The raw prediction for noisy images z, (any, channels, size, size), at times t in [0, 1] with labels in [0, classes],
   /// `classes` being the null class; of z's shape.
   template <class Ctx, AnyValue Z>
   constexpr auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
+    return predict(ctx, z, times, labels, [](const auto&) {});
+  }
+
+  /// What `with_logits` returns: the raw prediction, and the auxiliary classifier's logits (any, classes).
+  template <class Prediction, class Logits> struct Both {
+    Prediction prediction;
+    Logits logits;
+  };
+  /// The same, with what the auxiliary classifier makes of z: for training.
+  template <class Ctx, AnyValue Z>
+  constexpr auto with_logits(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const requires (auxiliary_block > 0) {
+    Value<Ctx, Shape<any, classes>> logits;
+    const auto prediction = predict(ctx, z, times, labels, [&](const auto& h) { logits = aux_classifier(ctx, ops::mean<axis::tokens>(ctx, h)); });
+    return Both{prediction, logits};
+  }
+
+  /// The same on symbols, for `cost_of<JiT<...>>(batch)`.
+  constexpr auto operator()(Count& count, Index batch) const {
+    const auto n = static_cast<std::size_t>(batch);
+    return (*this)(count, Count::input<ImageShape>(batch), std::span(static_cast<const double*>(nullptr), n), std::span(static_cast<const int*>(nullptr), n));
+  }
+
+ private:
+  /// `look` is given the tokens that the auxiliary classifier sees.
+  template <class Ctx, AnyValue Z, class Look>
+  constexpr auto predict(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels, const Look& look) const {
     require<rule::SameShape<JiT, typename Z::shape, ImageShape>>();
     require<rule::TimeSeen<JiT, Trunk::modulated || Trunk::time_token>, rule::LabelSeen<JiT, Trunk::modulated || (Trunk::class_tokens > 0)>>();
     if constexpr (bottleneck > 0 && !waives<rule::bottleneck_width>) require<rule::BottleneckWidth<bottleneck, token_dim, width>>();
@@ -69,17 +99,10 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
     const auto label = y_embedder(ctx, labels);
     const auto condition = ops::add(ctx, time, label);
     const auto patches = ops::add_parameter(ctx, x_embedder(ctx, z), pos_embed);
-    const auto seen = through_trunk(ctx, patches, condition, context(ctx, time, label));
+    const auto seen = through_trunk(ctx, patches, time, condition, context(ctx, time, label), look);
     return ops::unpatchify<Input::patch, Input::channels, ops::PatchOrder::row_column_channel>(ctx, head(ctx, seen, condition));
   }
 
-  /// The same on symbols, for `cost_of<JiT<...>>(batch)`.
-  constexpr auto operator()(Count& count, Index batch) const {
-    const auto n = static_cast<std::size_t>(batch);
-    return (*this)(count, Count::input<ImageShape>(batch), std::span(static_cast<const double*>(nullptr), n), std::span(static_cast<const int*>(nullptr), n));
-  }
-
- private:
   /// The tokens that stand before the patches: time, and one per class token, made of the label's embedding and a position.
   template <class Ctx, AnyValue T, AnyValue Y> constexpr auto context(Ctx& ctx, const T& time, const Y& label) const {
     const auto classes_part = [&] {
@@ -92,10 +115,20 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
     else if constexpr (Trunk::class_tokens > 0) return classes_part();
     else return None{};
   }
-  template <class Ctx, AnyValue X, AnyValue C, class Extra>
-  constexpr auto through_trunk(Ctx& ctx, const X& patches, const C& condition, const Extra& extra) const {
-    if constexpr (Trunk::modulated) return trunk(ctx, patches, condition, extra);
-    else return trunk(ctx, patches, None{}, extra);
+  template <class Ctx, AnyValue X, AnyValue C, class Extra, class Look>
+  constexpr auto through_trunk(Ctx& ctx, const X& patches, const C& time, const C& condition, const Extra& extra, const Look& look) const {
+    if constexpr (auxiliary_block > 0) {
+      constexpr int latest = has_context ? Trunk::context_start : Trunk::depth;
+      require<rule::AuxiliaryBlock<auxiliary_block, Trunk::depth, latest>>();
+      constexpr int block = auxiliary_block < latest ? auxiliary_block : latest;  // beyond, the rule alone should speak
+      const auto early = trunk.template blocks_between<0, block>(ctx, patches, trunk.activate(ctx, time));
+      look(early);
+      return trunk.drop_context(ctx, trunk.template blocks_between<block, Trunk::depth>(ctx, early, trunk.activate(ctx, condition), extra));
+    } else if constexpr (Trunk::modulated) {
+      return trunk(ctx, patches, condition, extra);
+    } else {
+      return trunk(ctx, patches, None{}, extra);
+    }
   }
   template <class Ctx, AnyValue X, AnyValue C> constexpr auto head(Ctx& ctx, const X& x, const C& condition) const {
     if constexpr (Trunk::modulated) return final_layer(ctx, x, condition);

@@ -20,6 +20,7 @@ struct mlp_ratio;
 struct bias;
 struct recompute;
 struct bottleneck;
+struct auxiliary_classifier;
 
 /// The option of `Category` among `Options`, or `Default`.
 template <class Category, class Default, class... Options> struct Find { using type = Default; };
@@ -104,13 +105,19 @@ template <int Width> struct Bottleneck {
   using category = option::bottleneck;
   static constexpr int width = Width;
 };
+/// The first `Block` blocks see no label, and a linear classifier on the mean of their tokens is trained beside the flow
+/// (JiT, table 11: 4 of B's 12 blocks, 8 of L's 24).
+template <int Block> struct AuxiliaryClassifier {
+  using category = option::auxiliary_classifier;
+  static constexpr int block = Block;
+};
 
 namespace option {
 /// Defaults of options that are switches.
 struct Off {
   using category = void;
   static constexpr bool value = false;
-  static constexpr int tokens = 0, start = 0, first = 0, last = 0;
+  static constexpr int tokens = 0, start = 0, first = 0, last = 0, block = 0;
   static constexpr double rate = 0;
 };
 }  // namespace option

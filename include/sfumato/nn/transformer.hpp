@@ -106,21 +106,35 @@ template <int Width, int Depth, class Norm, class Act, class... Options> struct 
   /// x: (any, tokens, Width). condition: (any, Width) or None. context: (any, context_tokens, Width) or None; it enters at
   /// block context_start and is dropped at the end. Returns (any, tokens, Width).
   template <class Ctx, AnyValue X, class C = None, class Extra = None>
-  constexpr X operator()(Ctx& ctx, const X& x, const C& condition = {}, const Extra& context = {}) const {
+  constexpr auto operator()(Ctx& ctx, const X& x, const C& condition = {}, const Extra& context = {}) const {
     require<rule::ContextStart<context_start, Depth>, rule::DropoutBlocks<Drop::first, Drop::last, Depth>>();
     require<rule::ConditionGiven<modulated, !is_none<C>>, rule::ContextGiven<(context_tokens > 0), !is_none<Extra>>>();
-    const auto activated = [&] {  // silu is the same for every block
-      if constexpr (modulated) return ops::silu(ctx, condition);
-      else return None{};
-    }();
-    if constexpr (context_tokens == 0) {
-      return run<0, 0, Depth>(ctx, x, activated);
+    return drop_context(ctx, blocks_between<0, Depth>(ctx, x, activate(ctx, condition), context));
+  }
+
+  // In parts, for models that look in between: `blocks_between<0, K>`, then `blocks_between<K, depth>`, then `drop_context`.
+
+  /// silu of the condition, which is the same for every block; None of None.
+  template <class Ctx, class C> constexpr auto activate(Ctx& ctx, const C& condition) const {
+    if constexpr (modulated) return ops::silu(ctx, condition);
+    else return None{};
+  }
+  /// Blocks First <= i < Last. The context joins in front where its block is among them; from then on it is part of x.
+  template <int First, int Last, class Ctx, AnyValue X, class C, class Extra = None>
+  constexpr auto blocks_between(Ctx& ctx, const X& x, const C& activated, const Extra& context = {}) const {
+    if constexpr (context_tokens == 0 || Last <= context_start) {
+      return run<0, First, Last>(ctx, x, activated);
+    } else if constexpr (First > context_start) {
+      return run<context_tokens, First, Last>(ctx, x, activated);
     } else {
-      constexpr int tokens = extent<typename X::shape, axis::tokens>;
-      const auto joined = ops::concat<axis::tokens>(ctx, context, run<0, 0, context_start>(ctx, x, activated));
-      const auto out = run<context_tokens, context_start, Depth>(ctx, joined, activated);
-      return ops::slice<axis::tokens, context_tokens, context_tokens + tokens>(ctx, out);
+      const auto joined = ops::concat<axis::tokens>(ctx, context, run<0, First, context_start>(ctx, x, activated));
+      return run<context_tokens, context_start, Last>(ctx, joined, activated);
     }
+  }
+  /// Without the context tokens, which blocks up to the last have seen.
+  template <class Ctx, AnyValue X> constexpr auto drop_context(Ctx& ctx, const X& x) const {
+    if constexpr (context_tokens == 0) return x;
+    else return ops::slice<axis::tokens, context_tokens, extent<typename X::shape, axis::tokens>>(ctx, x);
   }
 
  private:

@@ -49,6 +49,7 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
   } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
+    using Kept = compute_t<E>;
     using Bytes = Buffer<typename Ctx::backend>;
     const QkShape qk_shape{rows, tokens, Heads, head_dim, epsilon};
     constexpr Index qk_row = prepares ? 2 * width : 3 * width;
@@ -61,13 +62,13 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
     Bytes qk, rstd, lse;
     if constexpr (prepares) {
       qk = ctx.scratch(rows * 2 * width);
-      if constexpr (Ctx::recording && !is_none<QW>) rstd = ctx.scratch(rows * 2 * Heads);
+      if constexpr (Ctx::recording && !is_none<QW>) rstd = ctx.template scratch<Kept>(rows * 2 * Heads);
       K::qk_norm_rotary(ctx.device(), qk_shape, ctx.data(qkv), ctx.weight(q_norm), ctx.weight(k_norm), table(ctx),
-                        static_cast<E*>(qk.data()), static_cast<E*>(rstd.data()));
+                        static_cast<E*>(qk.data()), static_cast<Kept*>(rstd.data()));
     }
-    if constexpr (Ctx::recording) lse = ctx.scratch(rows * Heads);
+    if constexpr (Ctx::recording) lse = ctx.template scratch<Kept>(rows * Heads);
     const E* q = prepares ? static_cast<const E*>(qk.data()) : ctx.data(qkv);
-    K::attention(ctx.device(), shape, q, q + width, ctx.data(qkv) + 2 * width, ctx.mutable_data(y), static_cast<E*>(lse.data()));
+    K::attention(ctx.device(), shape, q, q + width, ctx.data(qkv) + 2 * width, ctx.mutable_data(y), static_cast<Kept*>(lse.data()));
     if constexpr (Ctx::recording) {
       const auto out = y;
       ctx.record(y, ctx.flows(qkv) || ctx.flows(q_norm) || ctx.flows(k_norm), [=](Ctx& c, const E* d_y) {
@@ -75,7 +76,7 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
         const auto [d_qkv, accumulate] = c.gradient(qkv);
         if (!prepares)
           return K::attention_backward(c.device(), shape, d_y, q_data, q_data + width, c.data(qkv) + 2 * width, c.data(out),
-                                       static_cast<const E*>(lse.data()), d_qkv, d_qkv + width, d_qkv + 2 * width, accumulate);
+                                       static_cast<const Kept*>(lse.data()), d_qkv, d_qkv + width, d_qkv + 2 * width, accumulate);
         // q and k were prepared: their gradients pass through the rotation and the norm. A second gradient is added whole;
         // where only the norm's weights are trained, qkv's own is computed and dropped.
         Bytes d_qk = c.scratch(rows * 2 * width), apart;
@@ -83,9 +84,9 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
         E* into = apart ? static_cast<E*>(apart.data()) : d_qkv;
         E* d_q = static_cast<E*>(d_qk.data());
         K::attention_backward(c.device(), shape, d_y, q_data, q_data + width, c.data(qkv) + 2 * width, c.data(out),
-                              static_cast<const E*>(lse.data()), d_q, d_q + width, into + 2 * width, false);
+                              static_cast<const Kept*>(lse.data()), d_q, d_q + width, into + 2 * width, false);
         K::qk_norm_rotary_backward(c.device(), qk_shape, static_cast<const E*>(d_q), c.data(qkv), c.weight(q_norm), c.weight(k_norm), table(c),
-                                   static_cast<const E*>(rstd.data()), into, false, c.parameter_gradient(q_norm), c.parameter_gradient(k_norm));
+                                   static_cast<const Kept*>(rstd.data()), into, false, c.parameter_gradient(q_norm), c.parameter_gradient(k_norm));
         if (accumulate) c.add_gradient(static_cast<const E*>(into), qkv.handle.slot);
       });
     }
@@ -114,18 +115,19 @@ constexpr auto attention(Ctx& ctx, const Q& q, const KV& k, const V& v) {
   } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
+    using Kept = compute_t<E>;
     constexpr Index row = width;
     const AttentionShape shape{q.batch, Heads, queries, keys, width / Heads, row * queries, row, row * keys, row,
                                row * keys, row, row * queries, row, detail::inverse_sqrt(width / Heads)};
     Buffer<typename Ctx::backend> lse;
-    if constexpr (Ctx::recording) lse = ctx.scratch(q.batch * queries * Heads);
-    K::attention(ctx.device(), shape, ctx.data(q), ctx.data(k), ctx.data(v), ctx.mutable_data(y), static_cast<E*>(lse.data()));
+    if constexpr (Ctx::recording) lse = ctx.template scratch<Kept>(q.batch * queries * Heads);
+    K::attention(ctx.device(), shape, ctx.data(q), ctx.data(k), ctx.data(v), ctx.mutable_data(y), static_cast<Kept*>(lse.data()));
     if constexpr (Ctx::recording) {
       const auto out = y;
       ctx.record(y, ctx.flows(q) || ctx.flows(k) || ctx.flows(v), [=](Ctx& c, const E* d_y) {
         auto d_q = c.scratch(q.size()), d_k = c.scratch(k.size()), d_v = c.scratch(v.size());
         const auto at = [](auto& buffer) { return static_cast<E*>(buffer.data()); };
-        K::attention_backward(c.device(), shape, d_y, c.data(q), c.data(k), c.data(v), c.data(out), static_cast<const E*>(lse.data()),
+        K::attention_backward(c.device(), shape, d_y, c.data(q), c.data(k), c.data(v), c.data(out), static_cast<const Kept*>(lse.data()),
                               at(d_q), at(d_k), at(d_v), false);
         c.add_gradient(at(d_q), q.handle.slot);
         c.add_gradient(at(d_k), k.handle.slot);

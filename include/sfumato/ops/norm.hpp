@@ -53,6 +53,7 @@ constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias&
   } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
+    using S = compute_t<E>;
     const RowShape shape = detail::modulation_rows<X, Mod>(x);
     const auto chunk = [width = width](auto* base, int index) { return base ? base + Index{index} * width : nullptr; };
     const auto modulation_data = [](Ctx& c, const Mod& m) -> const E* {
@@ -61,9 +62,9 @@ constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias&
     };
     const E* m = modulation_data(ctx, modulation);
     Buffer<typename Ctx::backend> kept;
-    if constexpr (Ctx::recording) kept = ctx.scratch(shape.rows * statistics);
-    E* rstd = static_cast<E*>(kept.data());
-    E* mean = Kind == NormKind::layer && rstd ? rstd + shape.rows : nullptr;
+    if constexpr (Ctx::recording) kept = ctx.template scratch<S>(shape.rows * statistics);
+    S* rstd = static_cast<S*>(kept.data());
+    S* mean = Kind == NormKind::layer && rstd ? rstd + shape.rows : nullptr;
     K::norm(ctx.device(), Kind, shape, epsilon, ctx.data(x), ctx.weight(weight), ctx.weight(bias), chunk(m, Shift), chunk(m, Scale),
             ctx.mutable_data(y), mean, rstd);
     if constexpr (Ctx::recording) {
@@ -73,7 +74,7 @@ constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias&
         const auto [d_x, accumulate] = c.gradient(x);
         E* d_m = nullptr;
         if constexpr (modulated) d_m = c.gradient_to_add(modulation.handle.slot);
-        const E* statistic = static_cast<const E*>(kept.data());
+        const S* statistic = static_cast<const S*>(kept.data());
         K::norm_backward(c.device(), Kind, shape, d_y, c.data(x), c.weight(weight), c.weight(bias),
                          chunk(modulation_data(c, modulation), Scale), Kind == NormKind::layer ? statistic + shape.rows : nullptr,
                          statistic, d_x, accumulate, c.parameter_gradient(weight), c.parameter_gradient(bias), chunk(d_m, Shift),

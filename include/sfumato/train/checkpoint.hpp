@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <set>
 
@@ -56,6 +57,22 @@ void read_parameters(const io::SafetensorsFile& file, const std::vector<Paramete
   }
 }
 
+/// All that a run's bits depend on besides its model and data, by name.
+template <class T> std::map<std::string, std::string> settings(const T& trainer) {
+  std::map<std::string, std::string> out;
+  const auto visit = [&]<class V>(const char* name, const V& value) {
+    if constexpr (std::is_floating_point_v<V>) {
+      char digits[32];
+      out[name] = std::string(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);  // the shortest that reads back
+    } else {
+      out[name] = text(value);
+    }
+  };
+  trainer.options().for_each_option(visit);
+  if constexpr (requires { trainer.objective.for_each_option(visit); }) trainer.objective.for_each_option(visit);
+  return out;
+}
+
 template <class E> constexpr io::Dtype dtype_of() {
   if constexpr (std::is_same_v<E, float>) return io::Dtype::f32;
   else if constexpr (std::is_same_v<E, double>) return io::Dtype::f64;
@@ -91,14 +108,17 @@ template <class Model, class B, class E> void load_weights(const std::filesystem
 template <class B, class E>
 void save_buffers(const std::filesystem::path& path, const std::vector<ParameterInfo>& table,
                   const std::vector<std::pair<std::string, const Array<B, E>*>>& buffers, const std::map<std::string, std::string>& metadata) {
-  std::vector<std::vector<E>> hosts;
+  std::vector<E> host;  // one tensor's elements at a time
   std::vector<io::TensorToWrite> tensors;
-  for (const auto& [name, array] : buffers) {
-    auto& host = hosts.emplace_back(static_cast<std::size_t>(array->size()));
-    array->download(host);
-    for (const ParameterInfo& p : table)
-      tensors.push_back({name.empty() ? p.name : name + "." + p.name, detail::dtype_of<E>(), p.shape, host.data() + p.offset});
-  }
+  for (const auto& [name, array] : buffers)
+    for (const ParameterInfo& p : table) {
+      const auto fetch = [&host, &p, source = array]() -> const void* {
+        host.resize(static_cast<std::size_t>(p.size));
+        source->download(host, p.offset);
+        return host.data();
+      };
+      tensors.push_back({name.empty() ? p.name : name + "." + p.name, detail::dtype_of<E>(), p.shape, nullptr, fetch});
+    }
   io::write_safetensors(path, tensors, metadata);
 }
 
@@ -107,42 +127,55 @@ template <class Model, class B, class E> void save_weights(const std::filesystem
   save_buffers<B, E>(path, parameter_table(weights.model()), {{"", &weights.values()}}, {});
 }
 
-/// Saves everything that a run needs to go on: weights, averages, moments, step and seed.
+/// Saves everything that a run needs to go on: weights, averages, moments; and as metadata the step, the options of training
+/// and objective, and the number of training samples.
 template <class T> void save_checkpoint(const std::filesystem::path& path, T& trainer) {
   using B = typename T::backend;
   using E = typename T::element;
   std::vector<std::pair<std::string, const Array<B, E>*>> buffers;
   trainer.for_each_buffer([&](const char* name, const Array<B, E>& array) { buffers.emplace_back(name, &array); });
-  save_buffers<B, E>(path, parameter_table(trainer.model()), buffers,
-                     {{"step", std::to_string(trainer.step_count())},
-                      {"seed", std::to_string(trainer.options().seed)},
-                      {"batch", std::to_string(trainer.options().batch)},
-                      {"accumulate", std::to_string(trainer.options().accumulate)}});
+  auto metadata = detail::settings(trainer);
+  metadata["step"] = std::to_string(trainer.step_count());
+  metadata["samples"] = std::to_string(trainer.data_size());
+  save_buffers<B, E>(path, parameter_table(trainer.model()), buffers, metadata);
 }
 
-/// Resumes from `save_checkpoint`'s file. The run must have the same model, seed, batch and micro-batches, which is checked
-/// by name; to go on bit for bit, the objective and all other options must be the same too.
-template <class T> void load_checkpoint(const std::filesystem::path& path, T& trainer) {
+/// How like the interrupted run a resumed one must be.
+enum class Resume {
+  exact,         ///< same options and objective, so that it goes on bit for bit
+  with_changes,  ///< same model only: a new learning rate, batch, loss, data set ...
+};
+
+/// Resumes from `save_checkpoint`'s file. Throws Error("checkpoint-mismatch") or Error("checkpoint-settings") with every
+/// difference; the trainer is then as it was.
+template <class T> void load_checkpoint(const std::filesystem::path& path, T& trainer, Resume resume = Resume::exact) {
   const io::SafetensorsFile file(path);
   const auto entry = [&](const char* key) {
     const auto found = file.metadata().find(key);
     check(found != file.metadata().end(), "checkpoint-metadata", path.string(), " has no metadata \"", key, "\": it is not a training checkpoint");
     return found->second;
   };
-  const auto same = [&](const char* key, const std::string& expected) {
-    check(entry(key) == expected, "checkpoint-metadata", path.string(), " was made with ", key, " ", entry(key), ", this run has ", expected);
+  const auto count = [&](const char* key) {
+    const std::string digits = entry(key);
+    check(!digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos, "checkpoint-metadata", path.string(),
+          " has ", key, " \"", digits, "\", expected a number below 10^9");
+    return std::stoll(digits);
   };
-  same("seed", std::to_string(trainer.options().seed));
-  same("batch", std::to_string(trainer.options().batch));
-  same("accumulate", std::to_string(trainer.options().accumulate));
+  const Index step = count("step"), samples = count("samples");
+  if (resume == Resume::exact) {
+    std::string differences;
+    for (const auto& [name, value] : detail::settings(trainer)) {
+      const auto found = file.metadata().find(name);
+      if (found == file.metadata().end()) differences += "\n  " + name + ": not given, this run has " + value;
+      else if (found->second != value) differences += "\n  " + name + ": " + found->second + ", this run has " + value;
+    }
+    check(differences.empty(), "checkpoint-settings", path.string(), " was made with other settings:", differences);
+  }
   const auto table = parameter_table(trainer.model());
   trainer.for_each_buffer([&](const std::string& name, auto&) { detail::require_same_parameters(file, path.string(), table, name + "."); });
-  const std::string step = entry("step");
-  check(!step.empty() && step.size() < 10 && step.find_first_not_of("0123456789") == std::string::npos, "checkpoint-metadata", path.string(),
-        " has step \"", step, "\", expected a number below 10^9");
   // Nothing is changed before everything is known to fit.
   trainer.for_each_buffer([&](const std::string& name, auto& array) { detail::read_parameters(file, table, name + ".", array); });
-  trainer.resume_at(std::stoll(step));
+  trainer.resume_at(step, resume == Resume::exact ? samples : 0);
 }
 
 SFUMATO_END

@@ -31,6 +31,9 @@ struct LoopOptions {
   Index report_every = 50;
 };
 
+/// Why `run_training` returned.
+enum class Ended { finished, out_of_time, interrupted };
+
 /// Set by SIGINT while an `InterruptGuard` lives; the loop then saves and returns.
 class InterruptGuard {
  public:
@@ -69,9 +72,8 @@ inline std::ofstream open_log(const std::filesystem::path& path, Index step) {
 }
 }  // namespace detail
 
-/// Trains until the last step, the time limit or SIGINT; `report` gets a Progress now and then. Returns whether the run is
-/// complete. On an error the checkpoint is the last good one.
-template <class T, class Data> bool run_training(T& trainer, const Data& data, const LoopOptions& options, const std::function<void(const Progress&)>& report) {
+/// Trains until the last step, the time limit or SIGINT; `report` gets a Progress now and then. On an error the checkpoint is the last good one.
+template <class T, class Data> Ended run_training(T& trainer, const Data& data, const LoopOptions& options, const std::function<void(const Progress&)>& report) {
   using Clock = std::chrono::steady_clock;
   check(options.steps > 0, "train-options", "the number of steps must be positive, found ", options.steps);
   check(options.report_every > 0 && options.checkpoint_every > 0, "train-options", "report_every and checkpoint_every must be positive");
@@ -103,7 +105,7 @@ template <class T, class Data> bool run_training(T& trainer, const Data& data, c
     if (result.step % options.checkpoint_every == 0) save();
   }
   save();
-  return !InterruptGuard::interrupted();
+  return trainer.step_count() >= options.steps ? Ended::finished : InterruptGuard::interrupted() ? Ended::interrupted : Ended::out_of_time;
 }
 
 SFUMATO_END

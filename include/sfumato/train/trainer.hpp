@@ -33,6 +33,27 @@ struct TrainOptions {
   bool flip = false;             ///< random horizontal flips
   std::uint64_t seed = 0;
 
+  /// Calls visit(name, value) for everything that a run's bits depend on.
+  template <class Visit> void for_each_option(Visit&& visit) const {
+    visit("batch", batch);
+    visit("accumulate", accumulate);
+    visit("learning_rate", learning_rate);
+    visit("schedule", schedule == Schedule::cosine ? "cosine" : "constant");
+    if (schedule == Schedule::cosine) {
+      visit("minimum_rate", minimum_rate);
+      visit("total_steps", total_steps);
+    }
+    visit("warmup", warmup);
+    visit("beta1", beta1);
+    visit("beta2", beta2);
+    visit("epsilon", epsilon);
+    visit("weight_decay", weight_decay);
+    visit("clip", clip);
+    visit("ema1", ema1);
+    visit("ema2", ema2);
+    visit("flip", flip);
+    visit("seed", seed);
+  }
   /// Throws Error("train-options") for values that mean nothing.
   void validate() const {
     const auto require = [](bool good, const char* what, auto found) { check(good, "train-options", what, ", found ", found); };
@@ -44,10 +65,6 @@ struct TrainOptions {
     check(std::isfinite(epsilon) && epsilon > 0, "train-options", "epsilon must be finite and positive, found ", epsilon);
     require(warmup >= 0, "warmup must not be negative", warmup);
     require(schedule != Schedule::cosine || total_steps > 0, "the cosine schedule needs total_steps", total_steps);
-    require(beta1 >= 0 && beta1 < 1, "beta1 must be in [0, 1)", beta1);
-    require(beta2 >= 0 && beta2 < 1, "beta2 must be in [0, 1)", beta2);
-    require(epsilon >= 0, "epsilon must not be negative", epsilon);
-    require(minimum_rate >= 0, "minimum_rate must not be negative", minimum_rate);
     require(ema1 >= 0 && ema1 <= 1, "ema1 must be in [0, 1]", ema1);
     require(ema2 >= 0 && ema2 <= 1, "ema2 must be in [0, 1]", ema2);
   }
@@ -136,14 +153,22 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
     visit("optimizer.m", first_);
     visit("optimizer.v", second_);
   }
-  /// For a checkpoint that was just read.
-  void resume_at(Index step) { step_ = step; }
+  /// For a checkpoint that was just read: the step it stands at and, unless 0, the number of training samples it has seen
+  /// and must go on with.
+  void resume_at(Index step, Index samples = 0) {
+    step_ = step;
+    data_size_ = samples;
+    order_.reset();
+  }
+  /// Number of training samples; 0 before the first step.
+  Index data_size() const { return data_size_; }
 
   /// One step on the next batch of `data`. Throws Error("non-finite-loss"), the parameters as they were, when the loss or
   /// its gradient is not a number.
   template <TrainingData<E> Data> StepResult step(const Data& data) {
     check(data.size() > 0, "dataset", "the training set is empty");
-    if (!order_ || order_size_ != data.size()) order_ = std::make_unique<ShuffledOrder>(order_size_ = data.size(), options_.seed);
+    check(data_size_ == 0 || data_size_ == data.size(), "dataset", "this run began with ", data_size_, " training samples, found ", data.size());
+    if (!order_) order_ = std::make_unique<ShuffledOrder>(data_size_ = data.size(), options_.seed);
     Kernels<B>::fill(workspace_.backend(), size_, 0.0, gradients_.data());
     const Index micro = options_.batch / options_.accumulate;
     double loss = 0;
@@ -224,7 +249,7 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   Array<B, E> weights_, gradients_, first_, second_, ema1_, ema2_;
   std::vector<Segment> segments_;
   std::unique_ptr<ShuffledOrder> order_;
-  Index order_size_ = 0;
+  Index data_size_ = 0;
   Index step_ = 0;
 };
 

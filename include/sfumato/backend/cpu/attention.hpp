@@ -153,7 +153,7 @@ inline void attention_head_backward(const AttentionBlocks& b, const AttentionSha
 
 struct Attention {
   template <class T> static void attention(Cpu& backend, const AttentionShape& s, const T* q, const T* k, const T* v,
-                                           T* out, reference::Nullable<T> lse) {
+                                           T* out, reference::Nullable<compute_t<T>> lse) {
     if (s.queries <= 0 || s.keys <= 0) return;
     if constexpr (!std::is_same_v<T, float>) {
       head_by_head(
@@ -188,8 +188,8 @@ struct Attention {
   }
 
   template <class T> static void attention_backward(Cpu& backend, const AttentionShape& s, const T* d_out, const T* q,
-                                                    const T* k, const T* v, const T* out, const T* lse, T* d_q, T* d_k,
-                                                    T* d_v, bool accumulate) {
+                                                    const T* k, const T* v, const T* out, const compute_t<T>* lse, T* d_q,
+                                                    T* d_k, T* d_v, bool accumulate) {
     if (s.queries <= 0 || s.keys <= 0) return;
     if constexpr (!std::is_same_v<T, float>) {
       head_by_head(

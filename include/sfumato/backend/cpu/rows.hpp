@@ -53,7 +53,8 @@ struct Rows {
   template <class T> static void norm(Cpu& backend, NormKind kind, const RowShape& s, double epsilon, const T* x,
                                       reference::Nullable<const T> weight, reference::Nullable<const T> bias,
                                       reference::Nullable<const T> shift, reference::Nullable<const T> scale, T* y,
-                                      reference::Nullable<T> mean, reference::Nullable<T> rstd) {
+                                      reference::Nullable<compute_t<T>> mean,
+                                      reference::Nullable<compute_t<T>> rstd) {
     const bool shares = shift != nullptr || scale != nullptr;
     backend.parallel(s.rows, s.rows * s.width, [&](Index begin, Index end, int) {
       by_sample(s, shares, begin, end, [&](Index r, Index rows, Index sample) {
@@ -74,8 +75,9 @@ struct Rows {
 
   template <class T> static void norm_backward(Cpu& backend, NormKind kind, const RowShape& s, const T* d_y, const T* x,
                                                reference::Nullable<const T> weight, reference::Nullable<const T> bias,
-                                               reference::Nullable<const T> scale, reference::Nullable<const T> mean,
-                                               const T* rstd, reference::Nullable<T> d_x, bool accumulate,
+                                               reference::Nullable<const T> scale,
+                                               reference::Nullable<const compute_t<T>> mean, const compute_t<T>* rstd,
+                                               reference::Nullable<T> d_x, bool accumulate,
                                                reference::Nullable<T> d_weight, reference::Nullable<T> d_bias,
                                                reference::Nullable<T> d_shift, reference::Nullable<T> d_scale) {
     if constexpr (!std::is_same_v<T, float>) {
@@ -163,7 +165,7 @@ struct Rows {
   template <class T>
   static void qk_norm_rotary(Cpu& backend, const QkShape& s, const T* qkv, reference::Nullable<const T> q_weight,
                              reference::Nullable<const T> k_weight, reference::Nullable<const T> table, T* qk,
-                             reference::Nullable<T> rstd) {
+                             reference::Nullable<compute_t<T>> rstd) {
     if constexpr (!std::is_same_v<T, float>) {
       Reference plain;
       reference::Rows::qk_norm_rotary(plain, s, qkv, q_weight, k_weight, table, qk, rstd);
@@ -177,8 +179,8 @@ struct Rows {
   template <class T>
   static void qk_norm_rotary_backward(Cpu& backend, const QkShape& s, const T* d_qk, const T* qkv,
                                       reference::Nullable<const T> q_weight, reference::Nullable<const T> k_weight,
-                                      reference::Nullable<const T> table, reference::Nullable<const T> rstd, T* d_qkv,
-                                      bool accumulate, reference::Nullable<T> d_q_weight,
+                                      reference::Nullable<const T> table, reference::Nullable<const compute_t<T>> rstd,
+                                      T* d_qkv, bool accumulate, reference::Nullable<T> d_q_weight,
                                       reference::Nullable<T> d_k_weight) {
     if constexpr (!std::is_same_v<T, float>) {
       Reference plain;

@@ -16,7 +16,7 @@ namespace reference {
 struct Attention {
   /// out = softmax(scale q k^T) v; lse = log sum exp of each row of scores.
   template <class T> static void attention(Reference&, const AttentionShape& s, const T* q, const T* k, const T* v,
-                                           T* out, Nullable<T> lse) {
+                                           T* out, Nullable<compute_t<T>> lse) {
     std::vector<double> scores(static_cast<std::size_t>(s.keys));
     for (Index b = 0; b < s.batch; ++b)
       for (Index h = 0; h < s.heads; ++h)
@@ -35,15 +35,15 @@ struct Attention {
                        static_cast<double>(v[b * s.v_batch + j * s.v_row + h * s.head_dim + d]);
             out[b * s.o_batch + i * s.o_row + h * s.head_dim + d] = static_cast<T>(value);
           }
-          if (lse != nullptr) lse[(b * s.heads + h) * s.queries + i] = static_cast<T>(log_sum);
+          if (lse != nullptr) lse[(b * s.heads + h) * s.queries + i] = static_cast<compute_t<T>>(log_sum);
         }
   }
 
   /// With P = exp(scale q k^T - lse): d_v = P^T d_out, d_P = d_out v^T, d_S = scale P (d_P - sum_j P d_P), and
   /// sum_j P d_P = d_out . out; d_q = d_S k, d_k = d_S^T q.
   template <class T> static void attention_backward(Reference&, const AttentionShape& s, const T* d_out, const T* q,
-                                                    const T* k, const T* v, const T* out, const T* lse, T* d_q, T* d_k,
-                                                    T* d_v, bool accumulate) {
+                                                    const T* k, const T* v, const T* out, const compute_t<T>* lse, T* d_q,
+                                                    T* d_k, T* d_v, bool accumulate) {
     const Index width = s.head_dim;
     std::vector<double> d_query(at(width)), d_keys(at(s.keys * width)), d_values(at(s.keys * width));  // of one head
     for (Index b = 0; b < s.batch; ++b)

@@ -18,7 +18,8 @@ struct Rows {
   /// y = (x_hat * weight + bias) * (1 + scale) + shift, x_hat = (x - mean) * rstd; RMSNorm has mean 0.
   template <class T> static void norm(Reference&, NormKind kind, const RowShape& s, double epsilon, const T* x,
                                       Nullable<const T> weight, Nullable<const T> bias, Nullable<const T> shift,
-                                      Nullable<const T> scale, T* y, Nullable<T> mean_out, Nullable<T> rstd_out) {
+                                      Nullable<const T> scale, T* y, Nullable<compute_t<T>> mean_out,
+                                      Nullable<compute_t<T>> rstd_out) {
     const auto width = static_cast<double>(s.width);
     for (Index r = 0; r < s.rows; ++r) {
       const T* row = x + r * s.width;
@@ -37,17 +38,17 @@ struct Rows {
         y[r * s.width + j] =
             static_cast<T>(affine * (1 + value_or(scale, modulation + j, 0)) + value_or(shift, modulation + j, 0));
       }
-      if (mean_out != nullptr) mean_out[r] = static_cast<T>(mean);
-      if (rstd_out != nullptr) rstd_out[r] = static_cast<T>(rstd);
+      if (mean_out != nullptr) mean_out[r] = static_cast<compute_t<T>>(mean);
+      if (rstd_out != nullptr) rstd_out[r] = static_cast<compute_t<T>>(rstd);
     }
   }
 
   /// `mean` may be null for RMSNorm only.
   template <class T> static void norm_backward(Reference&, NormKind kind, const RowShape& s, const T* d_y, const T* x,
                                                Nullable<const T> weight, Nullable<const T> bias,
-                                               Nullable<const T> scale, Nullable<const T> mean, const T* rstd,
-                                               Nullable<T> d_x, bool accumulate, Nullable<T> d_weight,
-                                               Nullable<T> d_bias, Nullable<T> d_shift, Nullable<T> d_scale) {
+                                               Nullable<const T> scale, Nullable<const compute_t<T>> mean,
+                                               const compute_t<T>* rstd, Nullable<T> d_x, bool accumulate,
+                                               Nullable<T> d_weight, Nullable<T> d_bias, Nullable<T> d_shift, Nullable<T> d_scale) {
     ColumnSums weight_sum(s.width), bias_sum(s.width), shift_sum(s.width), scale_sum(s.width);
     std::vector<double> x_hat(static_cast<std::size_t>(s.width)), d_x_hat(x_hat);  // one row
     for (Index r = 0; r < s.rows; ++r) {
@@ -112,7 +113,7 @@ struct Rows {
   /// RMSNorm of each head of q and k (no norm, and rstd 1, without a weight), then rotation of each interleaved pair.
   template <class T> static void qk_norm_rotary(Reference&, const QkShape& s, const T* qkv, Nullable<const T> q_weight,
                                                 Nullable<const T> k_weight, Nullable<const T> table, T* qk,
-                                                Nullable<T> rstd_out) {
+                                                Nullable<compute_t<T>> rstd_out) {
     const Index width = s.head_dim;
     std::vector<double> head(static_cast<std::size_t>(width));
     for (Index r = 0; r < s.rows; ++r)
@@ -125,14 +126,14 @@ struct Rows {
           head[static_cast<std::size_t>(j)] = static_cast<double>(x[j]) * rstd * value_or(weight, j, 1);
         rotate(table != nullptr ? table + r % s.tokens * width : nullptr, 1, head);
         for (Index j = 0; j < width; ++j) y[j] = static_cast<T>(head[static_cast<std::size_t>(j)]);
-        if (rstd_out != nullptr) rstd_out[r * 2 * s.heads + part] = static_cast<T>(rstd);
+        if (rstd_out != nullptr) rstd_out[r * 2 * s.heads + part] = static_cast<compute_t<T>>(rstd);
       }
   }
 
   template <class T> static void qk_norm_rotary_backward(Reference&, const QkShape& s, const T* d_qk, const T* qkv,
                                                          Nullable<const T> q_weight, Nullable<const T> k_weight,
-                                                         Nullable<const T> table, Nullable<const T> rstd, T* d_qkv,
-                                                         bool accumulate, Nullable<T> d_q_weight,
+                                                         Nullable<const T> table, Nullable<const compute_t<T>> rstd,
+                                                         T* d_qkv, bool accumulate, Nullable<T> d_q_weight,
                                                          Nullable<T> d_k_weight) {
     const Index width = s.head_dim;
     ColumnSums q_sum(width), k_sum(width);
