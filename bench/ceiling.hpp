@@ -37,16 +37,21 @@ inline double eigen_rate() {
   return rate;
 }
 
-/// Adds GFLOP/s, the ceiling and the share of it, from the multiply-adds of one iteration.
-inline void report(benchmark::State& state, double macs, int threads) {
-  const double flops = 2 * macs * double(state.iterations());
+/// Adds GFLOP/s, the ceiling and the share of it, from the operations of one iteration.
+inline void report_operations(benchmark::State& state, double operations, int threads) {
+  const double flops = operations * double(state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsRate);
   state.counters["ceiling"] = eigen_rate() * threads;
   state.counters["share"] = benchmark::Counter(flops * 1e-9 / (eigen_rate() * threads), benchmark::Counter::kIsRate);
 }
 
-/// The same for kernels that move memory: bytes of one iteration.
-inline void report_bytes(benchmark::State& state, double bytes) {
+/// The same from multiply-adds, which are two operations each.
+inline void report(benchmark::State& state, double macs, int threads) { report_operations(state, 2 * macs, threads); }
+
+/// For what memory bounds: GB/s from the bytes that one iteration reads and writes, and the same three from its operations,
+/// counted nominally.
+inline void report_bytes(benchmark::State& state, double bytes, double operations, int threads) {
+  report_operations(state, operations, threads);
   state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9 * double(state.iterations()), benchmark::Counter::kIsRate);
 }
 

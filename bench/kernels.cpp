@@ -7,6 +7,12 @@ using K = Kernels<Cpu>;
 
 namespace {
 
+// Nominal operations per element of the result, counted in the formula, not in the instructions: each +, -, *, /, square root and
+// exponential is one. What is done once per row or per call is left out.
+constexpr double modulated_rms_norm_operations = 7;  // x^2 and its sum: 2; x * rstd * weight: 2; + y * scale: 2; + shift: 1
+constexpr double swiglu_operations = 5;              // gate / (1 + exp(-gate)) * value
+constexpr double adamw_two_ema_operations = 22;      // scaled gradient: 1; first moment: 3; second: 4; decay: 1; update: 7; averages: 3 each
+
 // Arguments: rows, in, out, threads.
 void gemm_forward(benchmark::State& state) {
   const Index m = state.range(0), k = state.range(1), n = state.range(2);
@@ -77,7 +83,7 @@ void modulated_rms_norm(benchmark::State& state) {
   const auto x = bench::numbers(1152 * 768), w = bench::numbers(768), m = bench::numbers(4 * 6 * 768);
   std::vector<float> y(x.size()), rstd(1152);
   for (auto _ : state) K::norm(cpu, NormKind::rms, shape, 1e-6, x.data(), w.data(), nullptr, m.data(), m.data() + 768, y.data(), nullptr, rstd.data());
-  bench::report_bytes(state, 2.0 * 4 * 1152 * 768);
+  bench::report_bytes(state, 2.0 * 4 * 1152 * 768, modulated_rms_norm_operations * 1152 * 768, cpu.threads());
 }
 BENCHMARK(modulated_rms_norm)->Arg(1)->Arg(2)->ArgName("threads")->Unit(benchmark::kMicrosecond)->UseRealTime();
 
@@ -86,7 +92,7 @@ void swiglu(benchmark::State& state) {
   const auto x = bench::numbers(1152 * 4096);
   std::vector<float> y(1152 * 2048);
   for (auto _ : state) K::swiglu(cpu, Index{1152}, Index{2048}, x.data(), y.data());
-  bench::report_bytes(state, 3.0 * 4 * 1152 * 2048);
+  bench::report_bytes(state, 3.0 * 4 * 1152 * 2048, swiglu_operations * 1152 * 2048, cpu.threads());
 }
 BENCHMARK(swiglu)->Arg(1)->Arg(2)->ArgName("threads")->Unit(benchmark::kMicrosecond)->UseRealTime();
 
@@ -98,7 +104,7 @@ void adamw_two_ema(benchmark::State& state) {
   for (float& second : v) second = second * second;
   const AdamWStep step{1e-4, 0.9, 0.95, 1e-8, 0, 0.5, 0.5, 1, 0.9999, 0.9996};
   for (auto _ : state) K::adamw(cpu, step, n, w.data(), g.data(), m.data(), v.data(), e1.data(), e2.data());
-  bench::report_bytes(state, 11.0 * 4 * double(n));
+  bench::report_bytes(state, 11.0 * 4 * double(n), adamw_two_ema_operations * double(n), cpu.threads());
 }
 BENCHMARK(adamw_two_ema)->Arg(1)->Arg(2)->ArgName("threads")->Unit(benchmark::kMillisecond)->UseRealTime();
 

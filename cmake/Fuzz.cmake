@@ -1,5 +1,5 @@
 # tests/fuzz/<name>.cpp becomes the libFuzzer program fuzz_<name> and a short run of it. With tests/fuzz/corpus/<name>/
-# present, the run starts from those files; what it finds stays in the build tree.
+# present, the run starts from those files; what it finds goes to the first folder it is given, in the build tree.
 if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   message(FATAL_ERROR "SFUMATO_BUILD_FUZZ needs clang: use the preset fuzz")
 endif()
@@ -16,6 +16,6 @@ foreach(source IN LISTS sources)
   target_link_libraries(fuzz_${name} PRIVATE $<IF:$<TARGET_EXISTS:sfumato::io>,sfumato::io,sfumato::sfumato>)
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   add_test(NAME fuzz.${name}
-    COMMAND fuzz_${name} -max_total_time=20 -seed=1 "-artifact_prefix=${work}/" ${corpus})
+    COMMAND fuzz_${name} -max_total_time=20 -seed=1 -max_len=4096 -rss_limit_mb=4096 "-artifact_prefix=${work}/" ${corpus})
   set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300)
 endforeach()

@@ -1,4 +1,4 @@
-# How tests become CTest tests. Labels: unit, static, reject, headers, layering, install, fuzz.
+# How tests become CTest tests. Labels: unit, static, reject, headers, layering, scripts, install, example, fuzz.
 include_guard()
 include("${CMAKE_CURRENT_LIST_DIR}/DoctestDiscover.cmake")
 
@@ -37,7 +37,7 @@ function(sfumato_add_reject_tests)
     add_test(NAME reject.${name}.accepts COMMAND_EXPAND_LISTS
       COMMAND ${compile} "-I$<JOIN:${directories},;-I>" "${file}")
     add_test(NAME reject.${name} COMMAND_EXPAND_LISTS
-      COMMAND "${CMAKE_COMMAND}" -P "${PROJECT_SOURCE_DIR}/cmake/MustNotCompile.cmake" -- "${CMAKE_MATCH_1}"
+      COMMAND "${CMAKE_COMMAND}" -P "${PROJECT_SOURCE_DIR}/cmake/MustFail.cmake" -- "${CMAKE_MATCH_1}"
               ${compile} "-I$<JOIN:${directories},;-I>" -DSFUMATO_REJECT "${file}")
     set_tests_properties(reject.${name}.accepts reject.${name} PROPERTIES LABELS reject)
   endforeach()

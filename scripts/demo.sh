@@ -13,7 +13,7 @@ cmake --build --preset demo --target jit
 jit=build/demo/examples/jit/jit
 
 mkdir -p "$out"
-"$jit" train --steps 8000 --cosine --minutes "$minutes" --out "$out"
+"$jit" train --steps 8000 --cosine --minutes "$minutes" --out "$out" --overwrite
 weights=$out/checkpoint.safetensors
 "$jit" sample --weights "$weights" --labels 0,1,2,3,4,5,6,7,8,9 --count 8 --columns 8 --guidance 2 --steps 25 --batch 80 --out "$out/samples.png"
 "$jit" evaluate --weights "$weights" --guidance 2 --steps 25 --per-class 50 --batch 100 --report "$out/report.txt"

@@ -7,6 +7,8 @@
 
 #include <sfumato/backend/cpu/cpu.hpp>
 
+#include <cmath>
+
 using namespace sfumato;
 
 namespace {
@@ -16,6 +18,7 @@ using Trained = Trainer<example::FashionClassifier, example::FashionImage, Class
 /// Share of test images that the moving average names correctly.
 double accuracy(Trained& trainer, const io::ImageDataset& dataset) {
   const ImageSource source(dataset);
+  source.require_shape<example::FashionImage>();  // `load` writes as many values as the data set says
   auto run = trainer.run(trainer.ema1());
   Index right = 0;
   for (Index first = 0; first < source.size(); first += 500) {
@@ -43,8 +46,14 @@ struct Arguments {
 };
 
 void run(Arguments a) {
+  check(std::isfinite(a.epochs) && a.epochs > 0, "options", "--epochs must be finite and positive, found ", a.epochs);
+  example::require_writable(a.out);
   const auto train = io::load_fashion_mnist(a.data, io::Split::train), test = io::load_fashion_mnist(a.data, io::Split::test);
-  a.options.total_steps = Index(a.epochs * double(train.size()) / double(a.options.batch));
+  ImageSource(test).require_shape<example::FashionImage>();  // before the training, not after it
+  const double steps = a.epochs * double(train.size()) / double(a.options.batch);
+  check(steps >= 1 && steps < 2147483648.0, "options", "--epochs ", a.epochs, " makes ", steps, " steps of ", a.options.batch,
+        " images, expected 1 to 2^31");
+  a.options.total_steps = Index(steps);
   backend::Cpu cpu(a.threads);
   Trained trainer(cpu, Classification{}, a.options);
   example::train(trainer, ImageSource(train), {.steps = a.options.total_steps}, "classifier");

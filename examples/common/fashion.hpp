@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace example {
@@ -25,7 +26,11 @@ inline constexpr const char* bundled_classifier = EXAMPLES_DATA_DIR "/fashion_cl
 /// Adds --data.
 inline void add_data_option(CLI::App& app, std::filesystem::path& folder) {
   folder = fashion_folder;
-  app.add_option("--data", folder, "folder with Fashion-MNIST's four .gz files")->capture_default_str();
+  app.add_option("--data", folder, "folder with Fashion-MNIST's four .gz files")
+      ->capture_default_str()
+      ->check([](const std::string& given) {  // else the current folder would be searched
+        return std::string(given.empty() ? "expected the name of a folder, found an empty one" : "");
+      });
 }
 
 /// A dataset's images, (size, channels, height, width) in [-1, 1].

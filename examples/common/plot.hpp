@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sfumato/base/error.hpp>
+#include <sfumato/io/image.hpp>
 
 #include <cmath>
 #include <csignal>
@@ -11,9 +12,11 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <stdio.h>  // popen
+#include <unistd.h>
 
 namespace example::plot {
 
@@ -75,23 +78,46 @@ inline std::string block(const std::string& name, const Series& s) {
 
 inline std::string color_of(const Series& s) { return s.color.empty() ? "" : " lc rgb " + quoted(s.color); }
 
-inline std::string terminal(const std::filesystem::path& png, int width, int height) {
-  return "set terminal pngcairo noenhanced size " + std::to_string(width) + "," + std::to_string(height) +
-         "\nset output " + quoted(png.string()) + "\n";
-}
+/// A path beside `png` that is ours until the end of the scope.
+struct Temporary {
+  explicit Temporary(const std::filesystem::path& png)
+      : path(png.string() + ".tmp." + std::to_string(getpid()) + ".png") {
+    remove();  // left by a killed process that had our id
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  ~Temporary() { remove(); }
+  void remove() const noexcept {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+  }
+  std::filesystem::path path;
+};
 
-/// Runs a script. Throws Error("gnuplot-missing") and Error("gnuplot").
-inline void run(const std::string& script, const std::filesystem::path& png) {
+/// Draws `script` to a PNG that appears whole or not at all: gnuplot draws in place, and a full disk is no error to it.
+/// Throws Error("gnuplot-missing") and Error("gnuplot").
+inline void run(std::string script, const std::filesystem::path& png, int width, int height) {
   require_gnuplot();
+  const Temporary drawn(png);
+  script = "set terminal pngcairo noenhanced size " + std::to_string(width) + "," + std::to_string(height) +
+           "\nset output " + quoted(drawn.path.string()) + "\n" + script;
   const auto previous = std::signal(SIGPIPE, SIG_IGN);  // a gnuplot that gives up is an error below, not our end
   std::FILE* pipe = popen("gnuplot", "w");
   const bool written = pipe != nullptr && std::fwrite(script.data(), 1, script.size(), pipe) == script.size();
   const int status = pipe != nullptr ? pclose(pipe) : -1;
   std::signal(SIGPIPE, previous);
+  const auto require = [&](bool good, const auto&... why) {
+    sfumato::check(good, "gnuplot", "gnuplot could not draw '", png.string(), "': ", why...);
+  };
+  require(written && status == 0, "it ended with status ", status);
+  try {
+    sfumato::io::read_image(drawn.path, 3);  // checks every chunk's checksum
+  } catch (const sfumato::Error& error) {
+    require(false, "it left no whole image: ", error.what());
+  }
   std::error_code error;
-  const bool there = std::filesystem::file_size(png, error) > 0 && !error;
-  sfumato::check(written && status == 0 && there, "gnuplot", "gnuplot could not draw '", png.string(), "' (status ",
-                 status, ")");
+  std::filesystem::rename(drawn.path, png, error);
+  require(!error, "renaming '", drawn.path.string(), "' failed: ", error.message());
 }
 
 }  // namespace detail
@@ -101,9 +127,8 @@ inline void lines(const std::filesystem::path& png, const Axes& axes, std::span<
                   int height = 600) {
   using detail::quoted;
   sfumato::check(!series.empty(), "plot", "'", png.string(), "' has no series");
-  std::string script = detail::terminal(png, width, height), command;
-  script += "set grid lc rgb '#d0d0d0'\nset key top right\nset title " + quoted(axes.title) + "\nset xlabel " +
-            quoted(axes.x_label) + "\nset ylabel " + quoted(axes.y_label) + "\n";
+  std::string command, script = "set grid lc rgb '#d0d0d0'\nset key top right\nset title " + quoted(axes.title) +
+                                "\nset xlabel " + quoted(axes.x_label) + "\nset ylabel " + quoted(axes.y_label) + "\n";
   if (axes.log_x) script += "set logscale x\n";
   if (axes.log_y) script += "set logscale y\n";
   for (std::size_t i = 0; i < series.size(); ++i) {
@@ -112,7 +137,7 @@ inline void lines(const std::filesystem::path& png, const Axes& axes, std::span<
     command += (i ? ", $" : "plot $") + name + " using 1:2 with lines lw 2" + detail::color_of(series[i]) + " title " +
                quoted(series[i].name);
   }
-  detail::run(script + command + "\n", png);
+  detail::run(script + command + "\n", png, width, height);
 }
 
 /// Scatter plots in a grid of `columns`, row by row, each `side` pixels wide and high.
@@ -122,10 +147,10 @@ inline void scatter_panels(const std::filesystem::path& png, const std::string& 
   sfumato::check(!panels.empty() && columns > 0, "plot", "'", png.string(), "' has ", panels.size(), " panels in ",
                  columns, " columns");
   const int rows = (static_cast<int>(panels.size()) + columns - 1) / columns;
-  std::string script = detail::terminal(png, columns * side, rows * side + 50);
-  script += "set multiplot layout " + std::to_string(rows) + "," + std::to_string(columns) + " title " + quoted(title) +
-            " font ',14'\nunset key\nset size ratio -1\nset format ''\nset tics scale 0\nset lmargin 1\nset rmargin "
-            "1\nset bmargin 1\nset tmargin 2\n";
+  std::string script = "set multiplot layout " + std::to_string(rows) + "," + std::to_string(columns) + " title " +
+                       quoted(title) +
+                       " font ',14'\nunset key\nset size ratio -1\nset format ''\nset tics scale 0\nset lmargin 1\nset "
+                       "rmargin 1\nset bmargin 1\nset tmargin 2\n";
   for (std::size_t p = 0; p < panels.size(); ++p) {
     const Panel& panel = panels[p];
     const std::string range = "[" + detail::number(-panel.range) + ":" + detail::number(panel.range) + "]\n";
@@ -139,7 +164,7 @@ inline void scatter_panels(const std::filesystem::path& png, const std::string& 
     }
     script += command + "\n";
   }
-  detail::run(script + "unset multiplot\n", png);
+  detail::run(script + "unset multiplot\n", png, columns * side, rows * side + 50);
 }
 
 }  // namespace example::plot

@@ -1,5 +1,7 @@
 // The compiler chooses a model: of a grid of designs, the largest that a budget allows. The choice and all its figures are
 // constants of this program; running it only prints them.
+#include "common/program.hpp"
+
 #include <sfumato/design/budget.hpp>
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/models/jit.hpp>
@@ -60,12 +62,15 @@ template <Budget limit> void print_both(const char* budget) {
 
 }  // namespace
 
-int main() {
-  std::printf(
-      "tokens of %d values; v-prediction needs a width of at least that, x-prediction does not\n\n"
-      "budget        objective     width depth  parameters  multiply-adds   training    of it activations\n",
-      Input::token_dim);
-  print_both<laptop>("laptop");
-  print_both<quick>("quick");
-  print_both<small_memory>("small memory");
+int main(int argc, char** argv) {
+  CLI::App app("Of twenty designs, the largest that a budget allows, as the compiler chose it; there are no options");
+  return example::run_program(app, argc, argv, [] {
+    std::printf(
+        "tokens of %d values; v-prediction needs a width of at least that, x-prediction does not\n\n"
+        "budget        objective     width depth  parameters  multiply-adds   training    of it activations\n",
+        Input::token_dim);
+    print_both<laptop>("laptop");
+    print_both<quick>("quick");
+    print_both<small_memory>("small memory");
+  });
 }

@@ -19,6 +19,8 @@ struct Arguments : SamplingArguments {
 void evaluate(Arguments a) {
   const std::string data = !a.data.empty() ? a.data : std::filesystem::exists(fashion_folder) ? fashion_folder : bundled_fashion;
   const auto real = io::load_fashion_mnist(data, io::Split::test);
+  if (!a.report.empty()) require_writable(a.report);  // before the drawing, not after it
+  a.sampler.validate();
   backend::Cpu cpu(a.threads);
   FashionScorer scorer(cpu, real, a.classifier);
   std::vector<int> labels;
@@ -31,10 +33,12 @@ void evaluate(Arguments a) {
        << labels.size() << " samples each, " << a.sampler.steps << (a.euler ? " Euler" : " Heun") << " steps, seed " << a.seed << "\n";
   for (const double guidance : {a.guidance, 1.0}) {
     a.sampler.guidance = guidance;
-    const Score s = scorer.score(draw<FashionJiT>(a, labels), labels);
+    std::vector<float> images;
+    draw<FashionJiT>(a, labels, [&](std::span<const float> some) { images.insert(images.end(), some.begin(), some.end()); });
+    const Score s = scorer.score(images, labels);
     text << (guidance == 1 ? "unguided" : "guided, w = " + sfumato::text(guidance)) << ": "
          << 100 * s.recognised << " % recognised as their label, Frechet distance " << s.frechet << ", precision " << s.precision << ", recall "
-         << s.recall << "\n";
+         << s.recall << ", inception score " << s.inception << "\n";
   }
   std::printf("%s", text.str().c_str());
   if (!a.report.empty()) {
@@ -52,7 +56,7 @@ void add_evaluate(CLI::App& app) {
   add_sampling_options(*command, *a);
   command->remove_option(command->get_option("--model"));  // the classifier knows Fashion-MNIST alone
   command->add_option("--guidance", a->guidance, "of the guided samples")->capture_default_str();
-  command->add_option("--per-class", a->per_class, "samples per class")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--per-class", a->per_class, "samples per class")->capture_default_str()->check(CLI::Range(1, 100'000));
   command->add_option("--data", a->data, "folder with the test set's IDX files");
   command->add_option("--classifier", a->classifier, "classifier weights")->capture_default_str();
   command->add_option("--report", a->report, "text file to also write the scores to");

@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "models.hpp"
 
+#include <sfumato/design/budget.hpp>
 #include <sfumato/flow/objective.hpp>
 
 namespace example {
@@ -28,8 +29,9 @@ template <class Model> void print_row(const char* name) {
 }
 
 template <Space Prediction, class Model> void print_path(const char* name) {
+  constexpr bool fits = FlowObjective<Prediction>::template fits<Model>;
   std::printf("  [output-path] %s-prediction: %s\n", name,
-              FlowObjective<Prediction>::template fits<Model> ? "holds" : "refused unless waived (the path is narrower than the token)");
+              Prediction == Space::x ? "free" : text(fits ? "holds: " : "refused unless waived: ", Model::path_width, fits ? " >= " : " < ", Model::token_dim).c_str());
 }
 
 template <class Model> void print_model(const std::string& name) {
@@ -40,10 +42,19 @@ template <class Model> void print_model(const std::string& name) {
   std::printf("multiply-adds of a forward pass: %.3f G per image\n", double(one.macs) * 1e-9);
   std::printf("bytes of a training step, f32 (weights, gradients, two moments, two averages; kept activations):\n");
   for (const Index batch : {Index{1}, Index{8}, Index{32}, Index{128}}) {
-    const double state = 6 * 4 * double(one.parameters + one.frozen), kept = 4 * double(one.saved) * double(batch);
+    constexpr TrainingMemory once = training_memory<Model>(1);  // activations grow with the batch alone
+    const double state = double(once.total() - once.activations), kept = double(once.activations) * double(batch);
     std::printf("  batch %4lld: %8.3f GiB = %.3f + %.3f\n", static_cast<long long>(batch), (state + kept) / 0x1p30, state / 0x1p30, kept / 0x1p30);
   }
-  std::printf("rules:\n  [patch-divides-image] [heads-divide-width] [rotary-head-dim] [context-start] [dropout-blocks] [bottleneck-width]: hold, as it compiled\n");
+  using Trunk = decltype(Model::trunk);
+  const auto rule = [](const char* id, bool asked, const std::string& figures) { std::printf("  [%s] %s\n", id, asked ? ("holds: " + figures).c_str() : "is not asked: no such option"); };
+  std::printf("rules:\n");  // those of the type hold, or it would not have compiled
+  rule("patch-divides-image", true, text(image_size<Model>, " = ", image_size<Model> / patch_size<Model>, " x ", patch_size<Model>));
+  rule("heads-divide-width", true, text(Trunk::width, " = ", Trunk::heads, " x ", Trunk::width / Trunk::heads));
+  rule("rotary-head-dim", Trunk::rotary, text(Trunk::width / Trunk::heads, " = 4 x ", Trunk::width / Trunk::heads / 4));
+  rule("context-start", Trunk::context_tokens > 0, text(Trunk::context_tokens, " tokens at block ", Trunk::context_start, " of ", Trunk::depth));
+  rule("dropout-blocks", Trunk::Drop::rate > 0, text(Trunk::Drop::rate, " in blocks ", Trunk::Drop::first, " to ", Trunk::Drop::last - 1, " of ", Trunk::depth));
+  rule("bottleneck-width", Model::bottleneck > 0, text(Model::bottleneck, " <= ", Model::token_dim, " and ", Model::width));
   print_path<Space::x, Model>("x");
   print_path<Space::eps, Model>("eps");
   print_path<Space::v, Model>("v");

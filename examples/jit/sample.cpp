@@ -2,6 +2,9 @@
 #include "commands.hpp"
 #include "sampling.hpp"
 
+#include <algorithm>
+#include <optional>
+
 namespace example {
 namespace {
 
@@ -13,24 +16,34 @@ struct Arguments : SamplingArguments {
   std::string grid = "samples.png", images, npz;
 };
 
+/// Images that a grid shows at most: a picture that can still be looked at.
+template <class Model> inline constexpr std::size_t grid_limit = std::size_t(std::max(64, (1 << 24) / (image_size<Model> * image_size<Model>)));
+
 template <class Model> void draw_and_save(const Arguments& a) {
   std::vector<int> labels;
   for (const int label : a.labels) {
     check(label >= 0 && label < Model::classes, "label-range", "label ", label, " is outside 0..", Model::classes - 1);
     labels.insert(labels.end(), static_cast<std::size_t>(a.count), label);
   }
-  const auto images = as_images<Model>(draw<Model>(a, labels));
-  io::write_png(a.grid, io::grid(images, a.columns, 2));
-  std::printf("wrote %s (%zu images)\n", a.grid.c_str(), images.size());
-  if (!a.images.empty()) {
-    std::filesystem::create_directories(a.images);
-    for (std::size_t i = 0; i < images.size(); ++i) io::write_png(std::filesystem::path(a.images) / (std::to_string(i) + ".png"), images[i]);
-  }
-  if (!a.npz.empty()) {
-    std::vector<std::uint8_t> bytes;
-    for (const auto& image : images) bytes.insert(bytes.end(), image.pixels.begin(), image.pixels.end());
-    io::write_npz(a.npz, bytes, std::array<Index, 4>{Index(images.size()), image_size<Model>, image_size<Model>, image_channels<Model>});
-  }
+  // What cannot be written is said before the drawing, not after it.
+  if (!a.images.empty()) make_folder(a.images);
+  require_writable(a.grid);
+  std::optional<io::NpzWriter> npz;
+  if (!a.npz.empty()) npz.emplace(a.npz, std::array<Index, 4>{Index(labels.size()), image_size<Model>, image_size<Model>, image_channels<Model>});
+
+  std::vector<io::Image> shown;
+  std::size_t drawn = 0;
+  draw<Model>(a, labels, [&](std::span<const float> values) {
+    for (io::Image& image : as_images<Model>(values)) {
+      if (npz) npz->append(image.pixels);
+      if (!a.images.empty()) io::write_png(std::filesystem::path(a.images) / (std::to_string(a.first + Index(drawn)) + ".png"), image);
+      if (shown.size() < grid_limit<Model>) shown.push_back(std::move(image));
+      ++drawn;
+    }
+  });
+  if (npz) npz->commit();
+  io::write_png(a.grid, io::grid(shown, a.columns, 2));
+  std::printf("wrote %s (%zu of %zu images)\n", a.grid.c_str(), shown.size(), drawn);
 }
 
 }  // namespace
@@ -40,9 +53,9 @@ void add_sample(CLI::App& app) {
   auto* command = app.add_subcommand("sample", "draw images with trained weights");
   add_sampling_options(*command, *a);
   command->add_option("--labels", a->labels, "classes to draw, e.g. 207,360")->delimiter(',')->required();
-  command->add_option("--count", a->count, "images per label")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--count", a->count, "images per label")->capture_default_str()->check(CLI::Range(1, 1'000'000));
   command->add_option("--guidance", a->sampler.guidance, "classifier-free guidance; 1: none")->capture_default_str();
-  command->add_option("--out", a->grid, "PNG grid to write")->capture_default_str();
+  command->add_option("--out", a->grid, "PNG grid to write, of all images or the first ones")->capture_default_str();
   command->add_option("--columns", a->columns, "of the grid")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--images", a->images, "folder to also write each image to");
   command->add_option("--npz", a->npz, "file to also write all images to, as uint8 NHWC `arr_0`");

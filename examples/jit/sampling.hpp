@@ -16,7 +16,7 @@ struct SamplingArguments {
   std::string weights, model = "fashion";
   sfumato::SamplerOptions sampler{.steps = 50, .guidance_low = 0.1};
   std::uint64_t seed = 0;
-  sfumato::Index batch = 32;
+  sfumato::Index first = 0, batch = 32;
   int threads = 0;
   bool euler = false;
 };
@@ -29,45 +29,48 @@ inline void add_sampling_options(CLI::App& command, SamplingArguments& a) {
   command.add_option("--guidance-low", a.sampler.guidance_low, "guidance applies for times above this")->capture_default_str();
   command.add_option("--guidance-high", a.sampler.guidance_high, "and below this")->capture_default_str();
   command.add_option("--seed", a.seed)->capture_default_str();
+  command.add_option("--first", a.first, "number of the first image: each has its own noise")->capture_default_str()->check(CLI::NonNegativeNumber);
   command.add_option("--batch", a.batch, "images drawn at once; does not change them")->capture_default_str();
   command.add_option("--threads", a.threads, "0: all");
 }
 
-/// Draws one image per label from `--weights`; returns (n, channels, size, size) in the model's scale.
-template <class Model> std::vector<float> draw(SamplingArguments a, const std::vector<int>& labels) {
+/// Draws one image per label from `--weights`, and gives them batch by batch to `consume`: (n, channels, size, size) in the
+/// model's scale, all of which may not fit in memory.
+template <class Model, class Consume> void draw(SamplingArguments a, const std::vector<int>& labels, Consume&& consume) {
   using namespace sfumato;
   using Image = typename Model::ImageShape;
-  check(a.batch > 0, "sampler-options", "the batch must be positive, found ", a.batch);
+  check(a.batch > 0 && a.batch <= 65536, "sampler-options", "the batch must be in 1..65536, found ", a.batch);
   if (a.euler) a.sampler.method = Method::euler;
   a.sampler.validate();
   backend::Cpu cpu(a.threads);
   Workspace workspace(cpu);
   Weights<Model, backend::Cpu> weights(cpu);
   load_weights(a.weights, weights);
-  Run<backend::Cpu> run(workspace, weights.data());
+  Run<backend::Cpu> run(workspace, weights.values());
   FlowObjective<Space::x, Space::v> objective;
   objective.noise_scale = noise_scale<Model>();
 
-  std::vector<float> images(labels.size() * std::size_t(Image::row));
+  std::vector<float> images;
   const std::span<const int> all(labels);
   for (std::size_t first = 0; first < labels.size(); first += std::size_t(a.batch)) {
     const auto part = all.subspan(first, std::min(std::size_t(a.batch), labels.size() - first));
     const auto show = [&](int step) {
       std::fprintf(stderr, "\rimages %zu-%zu of %zu: step %d/%d ", first + 1, first + part.size(), labels.size(), step + 1, a.sampler.steps);
     };
-    const auto x = sample<Image>(run, weights.model(), objective, part, a.seed, Index(first), a.sampler, show);
-    ops::output(run, x, std::span(images).subspan(first * std::size_t(Image::row), part.size() * std::size_t(Image::row)));
+    const auto x = sample<Image>(run, weights.model(), objective, part, a.seed, a.first + Index(first), a.sampler, show);
+    images.resize(part.size() * std::size_t(Image::row));
+    ops::output(run, x, std::span(images));
+    consume(std::span<const float>(images));
   }
   std::fprintf(stderr, "\n");
-  return images;
 }
 
 /// The drawn images as bytes.
-template <class Model> std::vector<sfumato::io::Image> as_images(const std::vector<float>& values) {
+template <class Model> std::vector<sfumato::io::Image> as_images(std::span<const float> values) {
   constexpr auto row = std::size_t(Model::ImageShape::row);
   std::vector<sfumato::io::Image> images;
   for (std::size_t i = 0; i * row < values.size(); ++i)
-    images.push_back(sfumato::to_image(std::span(values).subspan(i * row, row), image_channels<Model>, image_size<Model>));
+    images.push_back(sfumato::to_image(values.subspan(i * row, row), image_channels<Model>, image_size<Model>));
   return images;
 }
 

@@ -9,6 +9,10 @@
 #include <sfumato/backend/cpu/cpu.hpp>
 #include <sfumato/flow/objective.hpp>
 
+#include <charconv>
+#include <chrono>
+#include <memory>
+
 namespace example {
 namespace {
 
@@ -17,7 +21,7 @@ using namespace sfumato;
 struct Arguments {
   std::string model = "fashion", data, out = "out/jit";
   double minutes = 0;
-  bool resume = false, with_changes = false, skip_corrupt = false;
+  bool resume = false, with_changes = false, overwrite = false, skip_corrupt = false, steps_given = false;
   int threads = 0;
   // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 1024 --learning-rate 2e-4 --ema1 0.9999 ...
   TrainOptions train{.batch = 32, .learning_rate = 2e-3, .warmup = 100, .ema1 = 0.998, .ema2 = 0.99};
@@ -60,7 +64,7 @@ void plot_loss(const std::filesystem::path& csv, const std::filesystem::path& pn
   plot::lines(png, {.title = "JiT: v-loss of the clean-image prediction", .x_label = "step", .y_label = "loss", .log_y = true}, std::vector{raw, mean});
 }
 
-/// How many steps this machine does in the given time, from a few that are then thrown away.
+/// How many steps this machine does in the given time, from a few that are then thrown away and take a tenth of it at most.
 template <class Run> Index steps_in(double seconds, Run&& make_trainer, const auto& data) {
   using Clock = std::chrono::steady_clock;
   const auto trainer = make_trainer();
@@ -68,12 +72,12 @@ template <class Run> Index steps_in(double seconds, Run&& make_trainer, const au
   const auto start = Clock::now();
   double elapsed = 0;
   Index steps = 0;
-  while (steps < 3 || elapsed < 3) {
+  while (elapsed < std::min(3.0, seconds / 10) || steps == 0) {
     trainer->step(data);
     ++steps;
     elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   }
-  return std::max<Index>(1, Index(seconds * double(steps) / elapsed));
+  return Index(std::clamp(seconds * double(steps) / elapsed, 1.0, 1e15));
 }
 
 template <class Model> void train(Arguments a) {
@@ -89,21 +93,27 @@ template <class Model> void train(Arguments a) {
   plot::require_gnuplot();  // before the training, not after it
   a.loop.checkpoint = out / "checkpoint.safetensors";
   a.train.total_steps = a.loop.steps;
-  if (a.train.schedule == Schedule::cosine && a.minutes > 0) {  // the rate must come down before the time is up
-    if (a.resume) {
-      const auto planned = io::SafetensorsFile(a.loop.checkpoint).metadata();
-      if (planned.contains("total_steps")) a.loop.steps = std::stoll(planned.at("total_steps"));
-    } else if (const Index possible = steps_in(0.93 * 60 * a.minutes, make_trainer, source); possible < a.loop.steps) {
-      std::fprintf(stderr, "%g minutes are enough for about %lld of %lld steps here: the cosine ends there\n", a.minutes,
-                   static_cast<long long>(possible), static_cast<long long>(a.loop.steps));
-      a.loop.steps = possible;
+  a.loop.seconds = 60 * a.minutes;
+  check(std::isfinite(a.minutes) && a.minutes >= 0, "train-options", "--minutes must be finite and not negative, found ", a.minutes);
+  check(a.resume || a.overwrite || !std::filesystem::exists(a.loop.checkpoint), "output-exists", a.loop.checkpoint.string(),
+        " is there already: go on from it with --resume, or begin anew with --overwrite");
+  if (a.train.schedule == Schedule::cosine) {
+    if (a.resume && !a.steps_given) {  // the plan that was made then
+      const auto metadata = io::SafetensorsFile(a.loop.checkpoint).metadata();
+      if (const auto planned = metadata.find("total_steps"); planned != metadata.end())
+        std::from_chars(planned->second.data(), planned->second.data() + planned->second.size(), a.loop.steps);
     }
+    if (!a.resume && a.minutes > 0)
+      if (const Index possible = steps_in(0.93 * a.loop.seconds, make_trainer, source); possible < a.loop.steps) {
+        std::fprintf(stderr, "%g minutes are enough for about %lld of %lld steps here: the cosine ends there\n", a.minutes,
+                     static_cast<long long>(possible), static_cast<long long>(a.loop.steps));
+        a.loop.steps = possible;
+      }
     a.train.total_steps = a.loop.steps;
   }
   const auto owner = make_trainer();
   auto& trainer = *owner;
   a.loop.log = out / "loss.csv";
-  a.loop.seconds = 60 * a.minutes;
   if (a.resume) {
     load_checkpoint(a.loop.checkpoint, trainer, a.with_changes ? Resume::with_changes : Resume::exact);
     std::fprintf(stderr, "resumed after step %lld\n", static_cast<long long>(trainer.step_count()));
@@ -126,8 +136,8 @@ void add_train(CLI::App& app) {
   command->add_option("--model", a->model, "fashion, folder-64 or a published size, e.g. JiT-B/16")->capture_default_str();
   command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of PNG/JPEG images per class");
   command->add_option("--out", a->out, "folder for checkpoint, log and plot")->capture_default_str();
-  command->add_option("--steps", a->loop.steps, "last step")->capture_default_str();
-  command->add_option("--minutes", a->minutes, "stop after so many minutes; 0: no limit");
+  command->add_option("--steps", a->loop.steps, "last step; with --cosine and --minutes at most, as many as the time is enough for")->capture_default_str();
+  command->add_option("--minutes", a->minutes, "stop after so many minutes; 0: no limit. The cosine then ends when they do");
   command->add_option("--batch", a->train.batch)->capture_default_str();
   command->add_option("--accumulate", a->train.accumulate, "micro-batches per step")->capture_default_str();
   command->add_option("--learning-rate", a->train.learning_rate)->capture_default_str();
@@ -142,9 +152,12 @@ void add_train(CLI::App& app) {
   command->add_option("--threads", a->threads, "0: all");
   command->add_option("--checkpoint-every", a->loop.checkpoint_every, "steps between saves")->capture_default_str();
   command->add_flag("--resume", a->resume, "go on from the checkpoint in --out, with the same options");
-  command->add_flag("--with-changes", a->with_changes, "with --resume: the options may differ from the checkpoint's");
+  command->add_flag("--with-changes", a->with_changes, "with --resume: the options may differ from the checkpoint's")->needs("--resume");
+  command->add_flag("--overwrite", a->overwrite, "begin anew although --out holds a checkpoint")->excludes("--resume");
   command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
-  command->callback([a] {
+  command->callback([a, command] {
+    a->steps_given = command->count("--steps") > 0;
+    check(command->count("--data") == 0 || !a->data.empty(), "dataset", "--data is empty, expected a folder");
     with_model(a->model, [&]<class Model>() {
       // Each size is a program of its own; those beyond a desk's memory are left out of this one.
       if constexpr (parameter_count<Model>() < 200'000'000) train<Model>(*a);

@@ -10,8 +10,8 @@
 #include <sfumato/sfumato.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <type_traits>
 
 namespace manifold {
@@ -87,12 +87,7 @@ template <int D, class Trainer, class Weights> void measure_samples(Trainer& tra
   result.outside = D > 2 ? std::sqrt(outside / double(labels.size()) / (D - 2)) : 0;
 }
 
-/// Trains and measures one model.
-template <int D, Space P> Result run_one(backend::Cpu& cpu, const Options& o) {
-  using Objective = FlowObjective<P, Space::v, UniformTime>;
-  const auto start = std::chrono::steady_clock::now();
-  Objective objective;
-  objective.label_dropout = 0;
+TrainOptions train_options(const Options& o) {
   TrainOptions train;
   train.batch = o.batch;
   train.learning_rate = o.rate;
@@ -102,7 +97,16 @@ template <int D, Space P> Result run_one(backend::Cpu& cpu, const Options& o) {
   train.beta2 = 0.999;
   train.ema1 = train.ema2 = 0.995;
   train.seed = o.seed;
-  Trainer<Model<D, P>, Shape<any, D>, Objective, backend::Cpu> trainer(cpu, objective, train);
+  return train;
+}
+
+/// Trains and measures one model.
+template <int D, Space P> Result run_one(backend::Cpu& cpu, const Options& o) {
+  using Objective = FlowObjective<P, Space::v, UniformTime>;
+  const auto start = std::chrono::steady_clock::now();
+  Objective objective;
+  objective.label_dropout = 0;
+  Trainer<Model<D, P>, Shape<any, D>, Objective, backend::Cpu> trainer(cpu, objective, train_options(o));
   const Embedding<D> embedding(o.seed);
   LoopOptions loop;
   loop.steps = o.steps;
@@ -125,12 +129,11 @@ template <int D> void run_dimension(backend::Cpu& cpu, const Options& o, std::ve
 }
 
 void write_csv(const std::filesystem::path& path, const std::vector<Result>& results) {
-  std::ofstream csv(path);
-  csv << "dim,prediction,v_loss,dim_times_v_loss,distance_mean,distance_p90,outside_rms,seconds\n";
+  std::string csv = "dim,prediction,v_loss,dim_times_v_loss,distance_mean,distance_p90,outside_rms,seconds\n";
   for (const Result& r : results)
-    csv << r.dim << ',' << name_of(r.prediction) << ',' << r.loss << ',' << r.dim * r.loss << ',' << r.distance << ','
-        << r.distance_p90 << ',' << r.outside << ',' << r.seconds << '\n';
-  check(csv.flush().good(), "write-failed", "cannot write '", path.string(), "'");
+    csv += text(r.dim, ',', name_of(r.prediction), ',', r.loss, ',', r.dim * r.loss, ',', r.distance, ',',
+                r.distance_p90, ',', r.outside, ',', r.seconds, '\n');
+  example::write_text(path, csv);
 }
 
 example::plot::Series series(const std::vector<Point>& points, const char* color, double size) {
@@ -156,10 +159,24 @@ void plot(const std::filesystem::path& path, const std::vector<Result>& results)
   example::plot::scatter_panels(path, "samples projected back to the plane; grey: the data", panels, 4);
 }
 
+/// Throws Error("options") and Error("train-options"): before the first of twelve trainings.
+void validate(const Options& o) {
+  constexpr Index most = Index{1} << 31;  // the shuffled order of that many samples takes 8 bytes each: 16 GiB
+  check(o.steps > 0, "options", "--steps must be positive, found ", o.steps);
+  check(o.batch > 0, "options", "--batch must be positive, found ", o.batch);
+  check(o.steps <= most / o.batch, "options", "--steps times --batch must be at most 2^31 samples, found ", o.steps,
+        " times ", o.batch);
+  check(std::isfinite(o.rate) && o.rate > 0, "options", "--rate must be finite and positive, found ", o.rate);
+  check(o.samples >= 1 && o.samples <= 1'000'000, "options", "--samples must be 1 to 1000000, found ", o.samples);
+  check(o.evaluation >= 1024 && o.evaluation % 1024 == 0, "options",
+        "--evaluation must be a positive multiple of 1024, found ", o.evaluation);
+  train_options(o).validate();
+}
+
 void run(const Options& o) {
-  check(o.samples > 0 && o.evaluation >= 1024 && o.evaluation % 1024 == 0, "options",
-        "--samples must be positive, found ", o.samples, ", and --evaluation a multiple of 1024, found ", o.evaluation);
+  validate(o);
   example::make_folder(o.out);
+  for (const char* file : {"results.csv", "manifold.png"}) example::require_writable(o.out / file);
   example::plot::require_gnuplot();
   backend::Cpu cpu(o.threads);
   std::printf(

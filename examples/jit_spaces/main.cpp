@@ -9,8 +9,10 @@
 #include <sfumato/sfumato.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
-#include <fstream>
+#include <limits>
+#include <string_view>
 #include <type_traits>
 
 namespace spaces {
@@ -25,6 +27,9 @@ using Image = Shape<any, 1, 28, 28>;
 template <Space P> using Model =
     std::conditional_t<P == Space::x, JiT<Input, Trunk>, JiT<Input, Trunk, Head<Linear>, Waive<rule::output_path>>>;
 static_assert(Trunk::width < Input::token_dim);
+
+/// Prediction and loss, as --only names them.
+constexpr std::string_view pairs[] = {"x/x", "x/eps", "x/v", "eps/x", "eps/eps", "eps/v", "v/x", "v/eps", "v/v"};
 
 struct Options {
   Index steps = 4000, batch = 128, samples = 2000;
@@ -55,8 +60,9 @@ struct Setting {
   std::vector<int> labels;
 };
 
-/// One guided sample per label, (labels, 1, 28, 28), limited to [-1, 1] as a saved image would be.
-template <class Trainer> std::vector<float> generate(Trainer& trainer, const Setting& s) {
+/// One guided sample per label, (labels, 1, 28, 28), limited to [-1, 1] as a saved image would be. What is not finite
+/// becomes -1, and is reported under the pair's name.
+template <class Trainer> std::vector<float> generate(Trainer& trainer, const Setting& s, const std::string& pair) {
   constexpr std::size_t batch = 200;
   auto run = trainer.run(trainer.ema1());
   std::vector<float> images(s.labels.size() * std::size_t(Image::row));
@@ -66,7 +72,14 @@ template <class Trainer> std::vector<float> generate(Trainer& trainer, const Set
         sample<Image>(run, trainer.model(), trainer.objective, labels, s.options.seed, Index(first), s.options.sampler);
     ops::output(run, z, std::span(images).subspan(first * std::size_t(Image::row), std::size_t(z.size())));
   }
-  for (float& value : images) value = std::isfinite(value) ? std::clamp(value, -1.0f, 1.0f) : -1.0f;
+  std::size_t lost = 0;
+  for (float& value : images) {
+    lost += !std::isfinite(value);
+    value = std::isfinite(value) ? std::clamp(value, -1.0f, 1.0f) : -1.0f;
+  }
+  if (lost > 0)
+    std::fprintf(stderr, "%s: %zu of %zu generated values are not finite and count as -1\n", pair.c_str(), lost,
+                 images.size());
   return images;
 }
 
@@ -91,23 +104,18 @@ template <class Trainer> double train_pair(Trainer& trainer, const Setting& s, c
 
 /// A table for programs, and a picture with a row for each pair.
 void write_results(const std::filesystem::path& folder, const std::vector<Result>& results) {
-  std::ofstream csv(folder / "results.csv");
-  csv << "prediction,loss_space,loss,frechet,recognised,precision,recall,seconds\n";
+  std::string csv = "prediction,loss_space,loss,frechet,recognised,precision,recall,seconds\n";
   std::vector<float> rows;
   for (const Result& r : results) {
-    csv << name_of(r.prediction) << ',' << name_of(r.loss_space) << ',' << r.loss << ',' << r.score.frechet << ','
-        << r.score.recognised << ',' << r.score.precision << ',' << r.score.recall << ',' << r.seconds << '\n';
+    csv += text(name_of(r.prediction), ',', name_of(r.loss_space), ',', r.loss, ',', r.score.frechet, ',',
+                r.score.recognised, ',', r.score.precision, ',', r.score.recall, ',', r.seconds, '\n');
     rows.insert(rows.end(), r.first.begin(), r.first.end());
   }
-  check(csv.flush().good(), "write-failed", "cannot write '", (folder / "results.csv").string(), "'");
+  example::write_text(folder / "results.csv", csv);
   io::write_png(folder / "samples.png", example::sample_grid(rows, 28, 10));
 }
 
-template <Space P, Space L> void run_pair(const Setting& s, std::vector<Result>& results) {
-  const Options& o = s.options;
-  const std::string name = text(name_of(P), "/", name_of(L));
-  if (!o.only.empty() && std::find(o.only.begin(), o.only.end(), name) == o.only.end()) return;
-  const auto start = std::chrono::steady_clock::now();
+TrainOptions train_options(const Options& o) {
   TrainOptions train;
   train.batch = o.batch;
   train.learning_rate = o.rate;
@@ -117,9 +125,17 @@ template <Space P, Space L> void run_pair(const Setting& s, std::vector<Result>&
   train.warmup = std::min<Index>(200, o.steps / 10);
   train.ema1 = train.ema2 = o.ema;
   train.seed = o.seed;
-  Trainer<Model<P>, Image, FlowObjective<P, L>, backend::Cpu> trainer(s.cpu, {}, train);
+  return train;
+}
+
+template <Space P, Space L> void run_pair(const Setting& s, std::vector<Result>& results) {
+  const Options& o = s.options;
+  const std::string name = text(name_of(P), "/", name_of(L));
+  if (!o.only.empty() && std::find(o.only.begin(), o.only.end(), name) == o.only.end()) return;
+  const auto start = std::chrono::steady_clock::now();
+  Trainer<Model<P>, Image, FlowObjective<P, L>, backend::Cpu> trainer(s.cpu, {}, train_options(o));
   const double loss = train_pair(trainer, s, text(name_of(P), "-prediction, ", name_of(L), "-loss"));
-  const std::vector<float> images = generate(trainer, s);
+  const std::vector<float> images = generate(trainer, s, name);
   Result r{P, L, loss, s.scorer.score(images, s.labels), 0, {images.begin(), images.begin() + 10 * Image::row}};
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::printf("%-10s  %-5s  %9.4g  %9.3f  %9.1f %%  %9.3f  %7.3f  %7.0f\n", name_of(P), name_of(L), r.loss,
@@ -152,10 +168,29 @@ void summarise(const std::vector<Result>& results) {
       worst_x, 100 * recognised, best_other, best_other / worst_x);
 }
 
+/// Throws Error("options"), Error("train-options") and Error("sampler-options"): before the first of nine trainings.
+void validate(const Options& o) {
+  check(o.steps >= 10, "options", "--steps must be at least 10, found ", o.steps);
+  check(o.batch > 0, "options", "--batch must be positive, found ", o.batch);
+  check(o.steps <= std::numeric_limits<Index>::max() / o.batch, "options",
+        "--steps times --batch must be below 2^63 samples, found ", o.steps, " times ", o.batch);
+  check(std::isfinite(o.rate) && o.rate > 0, "options", "--rate must be finite and positive, found ", o.rate);
+  check(o.samples >= 10 && o.samples <= 1'000'000 && o.samples % 10 == 0, "options",
+        "--samples must be a multiple of 10 from 10 to 1000000, found ", o.samples);
+  for (const std::string& name : o.only) {
+    std::string known;
+    for (const std::string_view pair : pairs) known += text(known.empty() ? "" : ", ", pair);
+    check(std::find(std::begin(pairs), std::end(pairs), name) != std::end(pairs), "options", "--only: unknown pair '",
+          name, "', known: ", known);
+  }
+  train_options(o).validate();
+  o.sampler.validate();
+}
+
 void run(const Options& o) {
-  check(o.samples >= 10 && o.samples % 10 == 0 && o.steps >= 10, "options",
-        "--samples must be a positive multiple of 10, found ", o.samples, ", and --steps at least 10, found ", o.steps);
+  validate(o);
   example::make_folder(o.out);
+  for (const char* file : {"results.csv", "samples.png"}) example::require_writable(o.out / file);
   backend::Cpu cpu(o.threads);
   const auto dataset = io::load_fashion_mnist(o.data, io::Split::train),
              test = io::load_fashion_mnist(o.data, io::Split::test);
@@ -199,9 +234,7 @@ int main(int argc, char** argv) {
   app.add_option("--guidance-low", o.sampler.guidance_low, "no guidance before this time")->capture_default_str();
   app.add_option("--sampler-steps", o.sampler.steps)->capture_default_str();
   app.add_option("--samples", o.samples, "generated images of each pair, a multiple of 10")->capture_default_str();
-  app.add_option("--only", o.only, "pairs to run, e.g. x/v; all by default")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"x/x", "x/eps", "x/v", "eps/x", "eps/eps", "eps/v", "v/x", "v/eps", "v/v"}));
+  app.add_option("--only", o.only, "pairs to run, e.g. x/v; all by default")->delimiter(',');
   app.add_option("--seed", o.seed)->capture_default_str();
   app.add_option("--threads", o.threads, "0: all")->capture_default_str();
   app.add_option("--out", o.out, "folder for results")->capture_default_str();

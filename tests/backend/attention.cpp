@@ -75,6 +75,35 @@ TEST_CASE_TEMPLATE("attention and its gradient agree with the reference", T, flo
   run<T>({1, 1, 13, 50, 128});
 }
 
+TEST_CASE("bf16: the gradient does not suffer from a row's log-sum-exp being large") {
+  const Case c{1, 2, 24, 24, 16};
+  const AttentionShape s = shape(c);
+  // Scores around 40: an lse rounded to bf16 would be off by up to 0.125, and each probability by an eighth.
+  auto q = values<double>(s.q_batch, 1, 1), k = values<double>(s.k_batch, 2, 1);
+  for (auto* x : {&q, &k})
+    for (double& value : *x) value = static_cast<double>(static_cast<bf16>(2.5 + 0.6 * value + 0.03));
+  std::vector<bf16> q16(q.size()), k16(k.size());
+  std::transform(q.begin(), q.end(), q16.begin(), [](double x) { return static_cast<bf16>(x); });
+  std::transform(k.begin(), k.end(), k16.begin(), [](double x) { return static_cast<bf16>(x); });
+  const auto v16 = values<bf16>(s.v_batch, 3), d16 = values<bf16>(s.o_batch, 4);
+  const std::vector<double> v(v16.begin(), v16.end()), d_out(d16.begin(), d16.end());
+  const auto gradient = [&]<class T>(auto& backend, const std::vector<T>& q_, const std::vector<T>& k_, const std::vector<T>& v_, const std::vector<T>& d_) {
+    using K = Kernels<std::remove_cvref_t<decltype(backend)>>;
+    std::vector<T> out(static_cast<std::size_t>(s.o_batch)), d_q(q_.size()), d_k(k_.size()), d_v(v_.size());
+    Kept<T> lse(static_cast<std::size_t>(c.heads * c.queries));
+    K::attention(backend, s, q_.data(), k_.data(), v_.data(), out.data(), lse.data());
+    for (const auto x : lse.values) CHECK(static_cast<double>(x) > 16);
+    K::attention_backward(backend, s, d_.data(), q_.data(), k_.data(), v_.data(), out.data(), lse.data(), d_q.data(), d_k.data(), d_v.data(), false);
+    return std::vector<double>(d_v.begin(), d_v.end());
+  };
+  Reference reference;
+  Cpu cpu(2);
+  const auto expected = gradient(reference, q, k, v, d_out), found = gradient(cpu, q16, k16, v16, d16);
+  double error = 0, norm = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) error += (found[i] - expected[i]) * (found[i] - expected[i]), norm += expected[i] * expected[i];
+  CHECK(std::sqrt(error / norm) < 5e-3);
+}
+
 TEST_CASE("attention over several blocks of queries and keys") {
   run<float>({1, 1, 301, 390, 16});
   run<float>({1, 3, 7, 1001, 24});

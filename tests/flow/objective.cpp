@@ -114,6 +114,20 @@ TEST_CASE("labels that do not fit are errors with their numbers") {
   check_error([&] { loss({0, 1, 2}); }, "batch", {"3 labels", "batch of 2"});
 }
 
+TEST_CASE("objective options that mean nothing are errors with their numbers") {
+  const double nan = std::nan("");
+  const auto refused = [](const FlowObjective<Space::x>& objective, std::string_view words) {
+    check_error([&] { objective.validate(); }, "objective-options", {words});
+  };
+  refused({.noise_scale = 0}, "noise_scale must be finite and positive, found 0");
+  refused({.noise_scale = nan}, "noise_scale must be finite and positive, found nan");
+  refused({.t_epsilon = 0}, "t_epsilon must be in (0, 1], found 0");
+  refused({.t_epsilon = nan}, "t_epsilon must be in (0, 1], found nan");
+  refused({.label_dropout = 1.5}, "label_dropout must be in [0, 1], found 1.5");
+  refused({.auxiliary_weight = -1}, "auxiliary_weight must be finite and not negative, found -1");
+  FlowObjective<Space::x>{}.validate();
+}
+
 TEST_CASE("velocity and noise need a path as wide as the token, clean data does not") {
   static_assert(FlowObjective<Space::x>::fits<Narrow> && !FlowObjective<Space::v>::fits<Narrow> && !FlowObjective<Space::eps, Space::x>::fits<Narrow>);
   static_assert(FlowObjective<Space::v>::fits<Net> && FlowObjective<Space::eps>::fits<Net>);

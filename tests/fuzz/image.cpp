@@ -1,5 +1,5 @@
 // libFuzzer: clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/image.cpp -lz
-// With -rss_limit_mb=4096 -max_len=4096: 4 kB may declare 33 million pixels.
+// With -rss_limit_mb=4096 -max_len=4096, as cmake/Fuzz.cmake runs it: 4 kB may declare 33 million pixels.
 #include <sfumato/io/image.hpp>
 
 #include <cstdint>

@@ -260,6 +260,32 @@ TEST_CASE("the writer's header") {
   CHECK(read_all(path) == blob("{}"));
 }
 
+TEST_CASE("tensors that are fetched when they are written") {
+  const TemporaryDirectory folder;
+  std::vector<float> room;
+  std::vector<std::string> order;
+  const auto tensor_of = [&](const std::string& name, std::size_t n, float value) {
+    return TensorToWrite{name, Dtype::f32, {Index(n)}, nullptr, [&order, &room, name, n, value]() -> const void* {
+                           order.push_back(name);
+                           room.assign(n, value);
+                           return room.data();
+                         }};
+  };
+  write_safetensors(folder / "a", std::vector{tensor_of("one", 3, 1), tensor_of("two", 5, 2)});
+  CHECK(order == std::vector<std::string>{"one", "two"});
+  const SafetensorsFile file(folder / "a");
+  std::vector<float> one(3), two(5);
+  file.read<float>(file.at("one"), one);
+  file.read<float>(file.at("two"), two);
+  CHECK(one == std::vector<float>(3, 1));
+  CHECK(two == std::vector<float>(5, 2));
+  const std::string old = read_all(folder / "a");
+  const TensorToWrite empty{"none", Dtype::f32, {2}, nullptr, []() -> const void* { return nullptr; }};
+  check_error([&] { write_safetensors(folder / "a", std::vector{empty}); }, "safetensors-write", {"'none'", "no data for 8 bytes"});
+  CHECK(read_all(folder / "a") == old);
+  CHECK(folder.entries() == 1);
+}
+
 TEST_CASE("tensors that cannot be written") {
   const TemporaryDirectory folder;
   const auto path = folder / "a.safetensors";

@@ -17,7 +17,8 @@ using backend::Reference;
 namespace {
 
 using Trunk = Transformer<16, 3, RMSNorm, SwiGLU, Heads<2>, QKNorm, Rotary, AdaLNZero, Context<2, 2>>;
-using Model = JiT<ImagePatches<8, 1, 4, 3>, Trunk, Head<Linear>, AuxiliaryClassifier<1>>;
+template <int Block> using Placed = JiT<ImagePatches<8, 1, 4, 3>, Trunk, Head<Linear>, AuxiliaryClassifier<Block>>;
+using Model = Placed<1>;
 using Plain = JiT<ImagePatches<8, 1, 4, 3>, Trunk>;
 using Image = Model::ImageShape;
 using Objective = FlowObjective<Space::x>;
@@ -35,7 +36,7 @@ Values random_values(Index n, std::uint64_t seed, double scale) {
   return out;
 }
 
-struct Fixture {
+template <class Model = ::Model> struct Fixture {
   Reference device;
   Workspace<Reference> workspace{device};
   Tape<Reference, double> tape{workspace};
@@ -66,14 +67,14 @@ template <class Ctx, class V> Values host(Ctx& ctx, const V& v) {
 
 }  // namespace
 
-TEST_CASE("the auxiliary classifier sees image and time, never the label, and leaves the prediction alone") {
-  Fixture f;
+TEST_CASE_TEMPLATE("the auxiliary classifier sees image and time, never the label, and leaves the prediction alone", M, Placed<1>, Placed<2>) {
+  Fixture<M> f;
   f.set(f.values);
   Run<Reference, double> run(f.workspace, f.weights.data());
   const auto z = ops::input<Image>(run, std::span<const double>(f.images));
   const Values times{0.2, 0.5, 0.9}, later{0.3, 0.6, 0.95};
   const std::vector<int> others{1, 3, 3};
-  const Model& model = f.weights.model();
+  const M& model = f.weights.model();
   const auto both = model.with_logits(run, z, std::span(times), std::span<const int>(f.labels));
   const auto relabelled = model.with_logits(run, z, std::span(times), std::span<const int>(others));
   CHECK(host(run, both.logits) == host(run, relabelled.logits));
@@ -83,7 +84,7 @@ TEST_CASE("the auxiliary classifier sees image and time, never the label, and le
 }
 
 TEST_CASE("the auxiliary cross-entropy is weighted against the sum of squares, and is that of the true label") {
-  Fixture f;
+  Fixture<> f;
   f.set(f.values);
   const double without = f.loss({.auxiliary_weight = 0}), with = f.loss({.auxiliary_weight = 100});
   CHECK(f.loss({.auxiliary_weight = 300}) - without == doctest::Approx(3 * (with - without)).epsilon(1e-9));
@@ -102,8 +103,8 @@ TEST_CASE("the auxiliary cross-entropy is weighted against the sum of squares, a
         doctest::Approx(std::log(2 + std::exp(1.0)) - 1.0 / 3).epsilon(1e-9));
 }
 
-TEST_CASE("the gradient through prediction and auxiliary classifier agrees with finite differences") {
-  Fixture f;
+TEST_CASE_TEMPLATE("the gradient through prediction and auxiliary classifier agrees with finite differences", M, Placed<1>, Placed<2>) {  // 2: where the class tokens enter
+  Fixture<M> f;
   f.set(f.values);
   Kernels<Reference>::fill(f.device, f.gradients.size(), 0.0, f.gradients.data());
   const Objective objective{.auxiliary_weight = 30};

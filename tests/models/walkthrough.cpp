@@ -70,9 +70,9 @@ static_assert(FlowObjective<Space::x>::prediction == Space::x && FlowObjective<S
 
 using Small = Walk<64, 2, 16>;
 
-struct Fixture {
+template <class Model = Small> struct Fixture {
   Cpu device{1};
-  Weights<Small, Cpu> weights{device};
+  Weights<Model, Cpu> weights{device};
   Workspace<Cpu> workspace{device};
   Run<Cpu> ctx{workspace, weights.data()};
   Fixture() {
@@ -86,11 +86,19 @@ struct Fixture {
     ops::output(ctx, v, std::span(out));
     return out;
   }
-  auto noise() { return ops::normal<Small::ImageShape>(ctx, 2, {1, Stream::user, 0}); }
+  auto noise() { return ops::normal<typename Model::ImageShape>(ctx, 2, {1, Stream::user, 0}); }
   std::vector<float> predict(const std::vector<double>& times, const std::vector<int>& labels) {
     return host(weights.model()(ctx, noise(), times, labels));
   }
 };
+
+// Both ways at once: the time as a token and, with the label, in every block's modulation; three class tokens and the time token
+// join before the second block.
+using BothTrunk = Transformer<32, 2, RMSNorm, SwiGLU, Heads<2>, QKNorm, Rotary, AdaLNZero, TimeToken, Context<3, 1>>;
+using BothWays = JiT<ImagePatches<16, 1, 4, 5>, BothTrunk, Head<Linear>, Bottleneck<8>>;
+static_assert(BothTrunk::modulated && BothTrunk::time_token && BothTrunk::class_tokens == 3 && BothTrunk::context_tokens == 4 && BothTrunk::context_start == 1);
+static_assert(BothWays::tokens == 16 && BothWays::token_dim == 16 && BothWays::has_context);
+static_assert(std::is_same_v<decltype(BothWays::in_context_posemb)::shape, Shape<1, 3, 32>>);  // the time token has no position
 
 // Two smooth colour images, one per class.
 struct Gradients {
@@ -106,7 +114,7 @@ struct Gradients {
 }  // namespace
 
 TEST_CASE("JiT's walk: the model is its stations") {
-  Fixture f;
+  Fixture<> f;
   const std::vector<double> times{0.2, 0.7};
   const std::vector<int> labels{3, 1000};
   const auto z = f.noise();
@@ -114,7 +122,7 @@ TEST_CASE("JiT's walk: the model is its stations") {
 }
 
 TEST_CASE("JiT's walk: the time token and the class tokens reach the image") {
-  Fixture f;
+  Fixture<> f;
   const auto base = f.predict({0.2, 0.7}, {3, 1000});
   const auto later = f.predict({0.2, 0.8}, {3, 1000}), other = f.predict({0.2, 0.7}, {4, 1000});
   const auto same = [&](const std::vector<float>& a, Index sample) {
@@ -124,6 +132,37 @@ TEST_CASE("JiT's walk: the time token and the class tokens reach the image") {
   CHECK(!same(later, 1));
   CHECK(!same(other, 0));
   CHECK(same(other, 1));
+}
+
+TEST_CASE("JiT with a time token and adaLN-Zero: time and label change the image") {
+  Fixture<BothWays> f;
+  static_assert(has_shape<decltype(f.weights.model()(f.ctx, f.noise(), std::span<const double>(), std::span<const int>())), 1, 16, 16>);
+  const auto base = f.predict({0.2, 0.7}, {3, 5});
+  CHECK(base.size() == 2 * 256);
+  for (const float x : base) CHECK(std::isfinite(x));
+  const auto later = f.predict({0.2, 0.8}, {3, 5}), other = f.predict({0.2, 0.7}, {4, 5});
+  const auto same = [&](const std::vector<float>& a, Index sample) {
+    return std::equal(a.begin() + sample * 256, a.begin() + (sample + 1) * 256, base.begin() + sample * 256);
+  };
+  CHECK(same(later, 0));
+  CHECK(!same(later, 1));
+  CHECK(!same(other, 0));
+  CHECK(same(other, 1));
+
+  // The time also passes through its token: with every modulation fixed, the trunk still sees it.
+  const auto model = f.weights.model();
+  const auto patches = ops::normal<Shape<any, 16, 32>>(f.ctx, 1, {2, Stream::user, 0});
+  const auto condition = ops::normal<Shape<any, 32>>(f.ctx, 1, {3, Stream::user, 0});
+  const auto through = [&](double t) {
+    const std::vector<double> time{t};
+    const auto token = ops::reshape<Shape<any, 1, 32>>(f.ctx, model.t_embedder(f.ctx, time));
+    const auto context = ops::concat<axis::tokens>(f.ctx, token, ops::normal<Shape<any, 3, 32>>(f.ctx, 1, {4, Stream::user, 0}));
+    static_assert(has_shape<decltype(context), BothTrunk::context_tokens, 32>);
+    const auto y = model.trunk(f.ctx, patches, condition, context);
+    static_assert(has_shape<decltype(y), BothWays::tokens, 32>);  // the context has left again
+    return f.host(y);
+  };
+  CHECK(through(0.2) != through(0.8));
 }
 
 TEST_CASE("JiT's walk: training in v by x-prediction, then sampling with guidance") {

@@ -1,5 +1,5 @@
 // The list of ops: one struct per use of an op. From it the tests generate gradient checks, comparisons between backends,
-// between contexts, and cost checks; coverage.cpp fails when an op's front door is in none of them.
+// between contexts, and cost checks; contexts.cpp fails when an op's front door is in none of them.
 //
 // A case has the input shapes, the parameters, and `build(ctx, params, x...)`; `ops` names the front doors it stands for.
 #pragma once

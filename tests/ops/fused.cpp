@@ -1,22 +1,30 @@
-// Fused ops against the same thing put together from plain ones, values and gradients, in f64 on Cpu; losses against loops.
+// Fused ops against the same thing put together from plain ones, values and gradients, in f64 and f32 on Cpu; losses against loops.
 #include "ops/harness.hpp"
 
 using namespace ops_test;
 
 namespace {
 
-// Two cases of equal inputs and parameters.
-template <class Fused, class Plain> void check_same() {
+// Two cases of equal inputs and parameters. Inference too: some ops are fused there alone.
+template <class E, class Fused, class Plain> void check_same_in(const std::string& type, double value_bound, double gradient_bound) {
   for (const std::uint64_t seed : {31, 32}) {
     const Problem<Fused> fused(seed);
     const Problem<Plain> plain(seed);
-    const Gradients found = Bench<Fused, Cpu, double>(fused).record(), expected = Bench<Plain, Cpu, double>(plain).record();
-    check_within(relative_difference(found.value, expected.value), 1e-13, "value");
+    Bench<Fused, Cpu, E> fused_bench(fused);
+    Bench<Plain, Cpu, E> plain_bench(plain);
+    check_within(relative_difference(fused_bench.run(), plain_bench.run()), value_bound, type + ", inferred value");
+    const Gradients found = fused_bench.record(), expected = plain_bench.record();
+    check_within(relative_difference(found.value, expected.value), value_bound, type + ", recorded value");
     REQUIRE(found.inputs.size() == expected.inputs.size());
     for (std::size_t i = 0; i < found.inputs.size(); ++i)
-      check_within(relative_difference(found.inputs[i], expected.inputs[i]), 1e-12, "gradient of input " + std::to_string(i));
-    check_within(relative_difference(found.parameters, expected.parameters), 1e-12, "gradient of the parameters");
+      check_within(relative_difference(found.inputs[i], expected.inputs[i]), gradient_bound, type + ", gradient of input " + std::to_string(i));
+    check_within(relative_difference(found.parameters, expected.parameters), gradient_bound, type + ", gradient of the parameters");
   }
+}
+template <class Fused, class Plain> void check_same() {
+  constexpr double ulp = 0x1p-23;  // of 1 in f32: the two round at other places
+  check_same_in<double, Fused, Plain>("f64", 1e-13, 1e-12);
+  check_same_in<float, Fused, Plain>("f32", 2 * ulp, 4 * ulp);
 }
 
 template <NormKind Kind, bool WithBias> using FusedNorm = ModulatedNorm<Kind, true, WithBias, 2, 1>;

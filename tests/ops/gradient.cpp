@@ -1,7 +1,20 @@
-// Every case of the list: its gradients in f64 against central differences, on Reference and on Cpu.
+// Every case of the list, registered as a test case of its own: its gradients in f64 against central differences, on Reference and
+// on Cpu.
 #include "ops/harness.hpp"
 
+#include <concepts>
+
 using namespace ops_test;
+
+// How doctest lists a case: by its type, less the namespaces.
+namespace doctest {
+template <class C> requires std::derived_from<C, ops_test::Case> String toString() {
+  std::string name = name_of<C>();
+  for (const std::string_view space : {"ops_test::", "sfumato::v0_1::", "sfumato::"})
+    for (auto at = name.find(space); at != std::string::npos; at = name.find(space)) name.erase(at, space.size());
+  return name.c_str();
+}
+}  // namespace doctest
 
 namespace {
 
@@ -63,53 +76,50 @@ Gradients scaled(Gradients g, double factor) {
 
 }  // namespace
 
-TEST_CASE("every op: gradients are those of central differences, on Reference and on Cpu") {
-  for_each_case([]<class C>(std::type_identity<C>) {
-    for (const std::uint64_t seed : {1, 2, 3}) {
-      const Problem<C> problem(seed);
-      const Gradients on_reference = Bench<C, Reference, double>(problem).record();
-      const Gradients on_cpu = Bench<C, Cpu, double>(problem).record();
-      check_within(relative_difference(on_cpu.value, on_reference.value), 1e-13, "Cpu, value");
-      if constexpr (C::draws) {  // no inference to difference: linear in x, so the gradient of sum(w y) does not change with x
-        compare(problem, on_cpu, on_reference, 1e-12, "Cpu against Reference");
-      } else {
-        const Gradients expected = numeric(problem);
-        check_within(relative_difference(on_reference.value, expected.value), 1e-14, "Reference, value");
-        compare(problem, on_reference, expected, 1e-6, "Reference");
-        compare(problem, on_cpu, expected, 1e-6, "Cpu");
-      }
+TEST_CASE_TEMPLATE_DEFINE("gradients are those of central differences: ", C, central_differences) {
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    const Problem<C> problem(seed);
+    const Gradients on_reference = Bench<C, Reference, double>(problem).record();
+    const Gradients on_cpu = Bench<C, Cpu, double>(problem).record();
+    check_within(relative_difference(on_cpu.value, on_reference.value), 1e-13, "Cpu, value");
+    if constexpr (C::draws) {  // no inference to difference: linear in x, so the gradient of sum(w y) does not change with x
+      compare(problem, on_cpu, on_reference, 1e-12, "Cpu against Reference");
+    } else {
+      const Gradients expected = numeric(problem);
+      check_within(relative_difference(on_reference.value, expected.value), 1e-14, "Reference, value");
+      compare(problem, on_reference, expected, 1e-6, "Reference");
+      compare(problem, on_cpu, expected, 1e-6, "Cpu");
     }
-  });
+  }
 }
+TEST_CASE_TEMPLATE_APPLY(central_differences, Cases);
 
-TEST_CASE("every op: gradients of two uses of the same value add up") {
-  for_each_case([]<class C>(std::type_identity<C>) {
-    const Problem<C> problem(4);
-    compare(problem, Bench<C, Reference, double>(problem).record({.times = 2}), scaled(Bench<C, Reference, double>(problem).record(), 2), 1e-13, "Reference");
-    compare(problem, Bench<C, Cpu, double>(problem).record({.times = 2}), scaled(Bench<C, Cpu, double>(problem).record(), 2), 1e-13, "Cpu");
-  });
+TEST_CASE_TEMPLATE_DEFINE("gradients of two uses of the same value add up: ", C, two_uses) {
+  const Problem<C> problem(4);
+  compare(problem, Bench<C, Reference, double>(problem).record({.times = 2}), scaled(Bench<C, Reference, double>(problem).record(), 2), 1e-13, "Reference");
+  compare(problem, Bench<C, Cpu, double>(problem).record({.times = 2}), scaled(Bench<C, Cpu, double>(problem).record(), 2), 1e-13, "Cpu");
 }
+TEST_CASE_TEMPLATE_APPLY(two_uses, Cases);
 
-TEST_CASE("every op: a gradient does not depend on who else asks for one") {
-  for_each_case([]<class C>(std::type_identity<C>) {
-    const Problem<C> problem(5);
-    Bench<C, Cpu, double> bench(problem);
-    const Gradients all = bench.record();
-    const unsigned n = unsigned(problem.inputs.size());
-    for (unsigned i = 0; i < n; ++i) {
-      const Gradients alone = bench.record({.inputs = 1u << i, .parameters = false});
-      for (unsigned j = 0; j < n; ++j) {
-        if (i == j) CHECK(alone.inputs[j] == all.inputs[j]);
-        else CHECK(alone.inputs[j].empty());
-      }
-      CHECK(norm(alone.parameters) == 0);
+TEST_CASE_TEMPLATE_DEFINE("a gradient does not depend on who else asks for one: ", C, asked_alone) {
+  const Problem<C> problem(5);
+  Bench<C, Cpu, double> bench(problem);
+  const Gradients all = bench.record();
+  const unsigned n = unsigned(problem.inputs.size());
+  for (unsigned i = 0; i < n; ++i) {
+    const Gradients alone = bench.record({.inputs = 1u << i, .parameters = false});
+    for (unsigned j = 0; j < n; ++j) {
+      if (i == j) CHECK(alone.inputs[j] == all.inputs[j]);
+      else CHECK(alone.inputs[j].empty());
     }
-    CHECK(bench.record({.inputs = 0}).parameters == all.parameters);
-    const Gradients none = bench.record({.inputs = 0, .parameters = false});
-    CHECK(none.value == all.value);
-    CHECK(norm(none.parameters) == 0);
-  });
+    CHECK(norm(alone.parameters) == 0);
+  }
+  CHECK(bench.record({.inputs = 0}).parameters == all.parameters);
+  const Gradients none = bench.record({.inputs = 0, .parameters = false});
+  CHECK(none.value == all.value);
+  CHECK(norm(none.parameters) == 0);
 }
+TEST_CASE_TEMPLATE_APPLY(asked_alone, Cases);
 
 TEST_CASE("dropout's gradient passes where its mask does") {
   const Problem<Drop> problem(1);

@@ -122,11 +122,43 @@ TEST_CASE("loop options that mean nothing are errors, and a finished run does no
   TinyTrainer<> trainer(device, {}, tiny_options());
   const auto ignore = [](const Progress&) {};
   check_error([&] { run_training(trainer, Waves{}, {.steps = 0}, ignore); }, "train-options", {"found 0"});
-  check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .report_every = 0}, ignore); }, "train-options", {"report_every"});
+  check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .report_every = 0}, ignore); }, "train-options", {"report_every must be positive, found 0"});
+  check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .checkpoint_every = -2}, ignore); }, "train-options", {"checkpoint_every must be positive, found -2"});
+  check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .seconds = -1}, ignore); }, "train-options", {"time limit", "found -1"});
   check_error([&] { run_training(trainer, Waves{}, {.steps = 1, .log = "/no/such/folder/log.csv"}, ignore); }, "write-failed", {"/no/such/folder/log.csv"});
   trainer.resume_at(5);
   CHECK(run_training(trainer, Waves{}, {.steps = 5}, ignore) == Ended::finished);
   CHECK(trainer.step_count() == 5);
+}
+
+TEST_CASE("weights that are no numbers are not saved over the last good ones") {
+  const TemporaryDirectory folder;
+  Cpu device(1);
+  auto options = tiny_options();
+  TinyTrainer<> good(device, {}, options);
+  const LoopOptions loop{.steps = 1, .checkpoint = folder / "a.safetensors"};
+  CHECK(run_training(good, Waves{}, loop, [](const Progress&) {}) == Ended::finished);
+  const std::string saved = io_test::read_all(folder / "a.safetensors");
+  options.learning_rate = 1e39;
+  TinyTrainer<> wild(device, {}, options);
+  check_error([&] { run_training(wild, Waves{}, loop, [](const Progress&) {}); }, "non-finite-weights", {"step 1"});
+  CHECK(io_test::read_all(folder / "a.safetensors") == saved);
+}
+
+TEST_CASE("a log that cannot be written is an error with the reason") {
+  const TemporaryDirectory folder;
+  const std::string message = io_test::in_child([&]() -> std::string {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{256, 256};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    Cpu device(1);
+    TinyTrainer<> trainer(device, {}, tiny_options());
+    run_training(trainer, Waves{}, {.steps = 20, .log = folder / "log.csv", .report_every = 1}, [](const Progress&) {});
+    return "no error";
+  });
+  INFO(message);
+  CHECK(message.starts_with("[log]"));
+  CHECK(message.find("log.csv: File too large") != std::string::npos);
 }
 
 TEST_CASE("a checkpoint of another run is refused, and nothing is changed") {
@@ -153,6 +185,14 @@ TEST_CASE("a checkpoint of another run is refused, and nothing is changed") {
   Trainer<Model, Model::ImageShape, FlowObjective<Space::x, Space::eps, UniformTime>, Cpu> other_loss(device, {}, tiny_options());
   check_error([&] { load_checkpoint(folder / "a.safetensors", other_loss); }, "checkpoint-settings",
               {"objective.loss: v, this run has eps", "objective.times: logit-normal, this run has uniform"});
+  // An objective without a name is not taken for this one.
+  struct Nameless : Objective {
+    void for_each_option() const {}  // hides the objective's own
+  };
+  Trainer<Model, Model::ImageShape, Nameless, Cpu> nameless(device, {}, tiny_options());
+  check_error([&] { load_checkpoint(folder / "a.safetensors", nameless); }, "checkpoint-settings", {"objective: flow, this run has unnamed", "objective.loss: v, this run has none"});
+  Trainer<Model, Model::ImageShape, Objective, Cpu, double> wide(device, {}, tiny_options());
+  check_error([&] { load_checkpoint(folder / "a.safetensors", wide); }, "checkpoint-settings", {"element: F32, this run has F64"});
   load_checkpoint(folder / "a.safetensors", other_objective, Resume::with_changes);
   CHECK(state(other_objective) == state(trainer));
   CHECK(other_objective.step(Waves{.count = 7}).step == 2);
@@ -174,7 +214,7 @@ TEST_CASE("a checkpoint of another run is refused, and nothing is changed") {
   }
   metadata["step"] = "1";
   save_buffers<Cpu, float>(folder / "b.safetensors", table, {buffers[0]}, metadata);
-  check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-mismatch", {"missing: model_ema1.pos_embed (1, 4, 16)"});
+  check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-mismatch", {"missing: model_ema1.pos_embed (1, 4, 16)", "missing: optimizer.v.pos_embed (1, 4, 16)"});
   save_buffers<Cpu, float>(folder / "b.safetensors", table, buffers, {});
   check_error([&] { load_checkpoint(folder / "b.safetensors", fresh); }, "checkpoint-metadata", {"no metadata \"step\"", "not a training checkpoint"});
   CHECK(state(fresh) == initial);
@@ -229,12 +269,13 @@ TEST_CASE("every missing, extra and mis-shaped tensor is listed, with both shape
     }
     tensors.push_back({prefix + "rope.table", io::Dtype::f32, {2, 3}, zeros.data()});
     tensors.push_back({prefix + "blocks.1.norm1.weight", io::Dtype::f32, {16}, zeros.data()});
+    tensors.push_back({"stray", io::Dtype::f32, {5}, zeros.data()});
     io::write_safetensors(folder / "w.safetensors", tensors, {});
     check_error([&] { load_weights(folder / "w.safetensors", weights); }, "checkpoint-mismatch",
                 {(folder / "w.safetensors").string(), "missing: " + prefix + "t_embedder.mlp.0.bias (16)", "missing: " + prefix + "blocks.0.norm1.weight (16)",
                  "shape: " + prefix + "final_layer.linear.weight expected (16, 16), found (16, 15)",
                  "shape: " + prefix + "y_embedder.embedding_table.weight expected (4, 16), found (11, 16)", "extra: " + prefix + "rope.table (2, 3)",
-                 "extra: " + prefix + "blocks.1.norm1.weight (16)"});
+                 "extra: " + prefix + "blocks.1.norm1.weight (16)", "extra: stray (5)"});
     CHECK(elements(weights) == before);
   }
 }

@@ -118,6 +118,22 @@ TEST_CASE("images become samples, channels first in [-1, 1], mirrored on request
   check_error([&] { source.load(2, false, sample.data()); }, "dataset-index", {"2"});
 }
 
+TEST_CASE("images of another size than the model's are an error, not an overflow") {
+  io::ImageDataset dataset;
+  dataset.height = dataset.width = 64, dataset.channels = 1, dataset.classes = 3;
+  dataset.labels.assign(8, 1);
+  dataset.pixel_values.assign(8 * 64 * 64, 7);
+  Cpu device(1);
+  TinyTrainer<> trainer(device, {}, tiny_options());
+  check_error([&] { trainer.step(ImageSource(dataset)); }, "dataset", {"64 x 64 x 1", "expected 8 x 8 x 1"});
+  CHECK(trainer.step_count() == 0);
+}
+
+TEST_CASE("samples that are no numbers are no images") {
+  check_error([] { to_image(std::vector<float>{0, std::numeric_limits<float>::quiet_NaN(), 0, 0}, 1, 2); }, "non-finite-sample", {"nan", "pixel 1"});
+  check_error([] { to_image(std::vector<float>{0, 0, 0, std::numeric_limits<float>::infinity()}, 1, 2); }, "non-finite-sample", {"inf", "pixel 3"});
+}
+
 TEST_CASE("an empty training set is an error") {
   Cpu device(1);
   TinyTrainer<> trainer(device, {}, tiny_options());

@@ -117,6 +117,26 @@ TEST_CASE("a recomputed block outlives the model object that recorded it") {
   CHECK(error_id([&] { ctx.backward(loss); }) == "empty-tape");
 }
 
+TEST_CASE("tensors and views go in and out of a context") {
+  Cpu cpu(1);
+  Workspace workspace(cpu);
+  Run<Cpu> run(workspace, nullptr);
+  Tensor<float, Shape<any, 3>, Cpu> tensor(cpu, 4), back(cpu, 2);
+  std::vector<float> numbers(12);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = 0.5f * float(i);
+  tensor.upload(numbers);
+  CHECK(tensor.to_host() == numbers);
+  const View<const float, Shape<any, 3>, Cpu> whole = std::as_const(tensor).view();
+  CHECK(whole.size() == 12);
+  const auto x = ops::input(run, whole.slice(1, 3));
+  CHECK(x.batch == 2);
+  ops::output(run, ops::combine(run, 2, x, 0, x), back);
+  CHECK(back.to_host() == std::vector<float>{3, 4, 5, 6, 7, 8});
+  CHECK(tensor.to_host() == numbers);
+  CHECK(error_id([&] { ops::output(run, x, tensor); }) == "batch");
+  CHECK(error_id([&] { ops::input(run, whole.slice(2, 2)); }) == "batch");
+}
+
 TEST_CASE("an unbound model, and spans that do not fit, are errors") {
   Cpu cpu(1);
   Workspace workspace(cpu);

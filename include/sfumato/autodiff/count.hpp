@@ -14,6 +14,7 @@ SFUMATO_BEGIN
 struct Cost {
   Index macs = 0;            ///< multiply-adds of matrix products and attention, forward
   Index saved = 0;           ///< elements kept for the backward pass
+  Index statistics = 0;      ///< values kept beside them in compute_t of the element: norms' and softmax' row statistics
   Index parameters = 0;      ///< trainable
   Index frozen = 0;          ///< stored but not trained
 };
@@ -40,8 +41,9 @@ class Count {
     if (!(saved_[id / 64] & bit)) cost.saved += value.size();
     saved_[id / 64] |= bit;
   }
-  /// An op keeps something of its own, such as reciprocal standard deviations.
+  /// An op keeps something of its own: elements, or row statistics.
   constexpr void save_elements(Index n) { cost.saved += n; }
+  constexpr void save_statistics(Index n) { cost.statistics += n; }
 
   /// Runs `f(count)` for its multiply-adds alone: what it would keep is computed again later.
   template <class F> constexpr auto without_saving(F&& f) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <sfumato/backend/workspace.hpp>
+#include <sfumato/base/rules.hpp>
 #include <sfumato/tensor/param.hpp>
+#include <sfumato/tensor/tensor.hpp>
 
 #include <span>
 
@@ -23,6 +25,8 @@ template <Backend B, Element E> class DeviceContext {
   static constexpr bool counting = false;
 
   DeviceContext(Workspace<B>& workspace, const E* weights) : workspace_(&workspace), weights_(weights) {}
+  /// Weights of another backend or element do not compile.
+  template <class WB, class WE> DeviceContext(Workspace<B>& workspace, const Array<WB, WE>& weights) : DeviceContext(workspace, pointer(weights)) {}
 
   B& device() const { return workspace_->backend(); }
   Workspace<B>& workspace() const { return *workspace_; }
@@ -39,6 +43,11 @@ template <Backend B, Element E> class DeviceContext {
   template <class T = E> Buffer<B> scratch(Index n) const { return workspace_->pool().acquire(static_cast<std::size_t>(n) * sizeof(T)); }
 
  protected:
+  template <class WB, class WE> static const E* pointer(const Array<WB, WE>& array) {
+    require<rule::SameBackend<DeviceContext, B, WB>, rule::SameElement<DeviceContext, E, WE>>();
+    if constexpr (std::is_same_v<E, WE>) return array.data();
+    else return nullptr;
+  }
   Workspace<B>* workspace_;
   const E* weights_;
 };

@@ -52,8 +52,8 @@ template <class B> class Pool {
   Pool& operator=(const Pool&) = delete;
   ~Pool() { trim(); }
 
-  /// A block of at least one byte, uninitialised. Throws Error("out-of-memory") when there is none left even after all
-  /// free blocks were given back.
+  /// A block of at least one byte, uninitialised. Throws Error("out-of-memory") when there is none left even after this
+  /// pool's free blocks were given back.
   Buffer<B> acquire(std::size_t bytes) {
     bytes = (bytes + granularity - 1) / granularity * granularity;
     if (bytes == 0) bytes = granularity;

@@ -13,8 +13,8 @@ namespace rule {
 struct output_path;
 struct bottleneck_width;
 
-template <class Op, int Inner, int WeightInner> struct InnerExtent {
-  static_assert(Inner == WeightInner, "[inner-extent] the operands of a product disagree in their inner extent");
+template <class Op, class Left, class Right, int Inner, int OtherInner> struct InnerExtent {
+  static_assert(Inner == OtherInner, "[inner-extent] the operands of a product disagree in their inner extent");
 };
 template <class Op, class Left, class Right> struct SameShape {
   static_assert(std::is_same_v<Left, Right>, "[same-shape] the operands of this operation must have the same shape");
@@ -75,7 +75,7 @@ template <char Letter, int InLeft, int InRight, int InOutput> struct EinsumIndex
   static_assert(InLeft <= 1 && InRight <= 1 && InOutput <= 1 && InLeft + InRight + InOutput >= 2,
                 "[einsum-index] a letter of einsum must stand once in two of its three terms, or in all");
 };
-template <char Letter, int Left, int Right> struct EinsumExtent {
+template <class Op, class LeftShape, class RightShape, char Letter, int Left, int Right> struct EinsumExtent {
   static_assert(Left == Right, "[einsum-extent] a letter of einsum names axes of two extents");
 };
 template <class Op, auto OldSize, auto NewSize> struct SameSize {
@@ -96,8 +96,14 @@ template <int ImageSize, int Patch> struct PatchDividesImage {
 template <int Start, int Depth> struct ContextStart {
   static_assert(Start >= 0 && Start < Depth, "[context-start] context tokens must enter at a block inside the depth");
 };
+template <int Block> struct AuxiliaryBlockPositive {
+  static_assert(0 < Block, "[auxiliary-block] the auxiliary classifier must stand behind at least one block");
+};
+template <bool Modulated> struct AuxiliaryTime {
+  static_assert(Modulated, "[auxiliary-block] the blocks before the auxiliary classifier learn the time through AdaLNZero alone");
+};
 template <int Block, int Depth, int ContextStart> struct AuxiliaryBlock {
-  static_assert(0 < Block && Block < Depth, "[auxiliary-block] the auxiliary classifier must stand between two blocks");
+  static_assert(Block < Depth, "[auxiliary-block] the auxiliary classifier must stand between two blocks");
   static_assert(Block <= ContextStart, "[auxiliary-block] the auxiliary classifier must stand before the class tokens enter, or it reads the answer");
 };
 template <int Bottleneck, int TokenDim, int Width> struct BottleneckWidth {

@@ -37,17 +37,18 @@ struct TrainingMemory {
 };
 
 /// What a Trainer of `Model` in elements `E` holds between the forward and the backward pass, for micro-batches of `batch`
-/// samples. What comes and goes is left out: the gradients of a few activations, the one block that Recompute runs again,
+/// samples; `Inputs` as for `cost_of`. What comes and goes is left out: the gradients of a few activations, the one block that Recompute runs again,
 /// and the backend's scratch memory. Measured on small models without Recompute, that is a tenth to a quarter of the
 /// activations.
-template <class Model, Element E = float> constexpr TrainingMemory training_memory(Index batch) {
+template <class Model, Element E = float, class... Inputs> constexpr TrainingMemory training_memory(Index batch) {
   const Index buffer = buffer_elements<Model>() * Index(sizeof(E));
-  return {buffer, buffer, 2 * buffer, 2 * buffer, cost_of<Model>(batch).saved * Index(sizeof(E))};
+  const Cost cost = cost_of<Model, Inputs...>(batch);
+  return {buffer, buffer, 2 * buffer, 2 * buffer, cost.saved * Index(sizeof(E)) + cost.statistics * Index(sizeof(compute_t<E>))};
 }
 
 /// `training_memory(batch).total()`.
-template <class Model, Element E = float> constexpr Index training_bytes(Index batch) {
-  return training_memory<Model, E>(batch).total();
+template <class Model, Element E = float, class... Inputs> constexpr Index training_bytes(Index batch) {
+  return training_memory<Model, E, Inputs...>(batch).total();
 }
 
 /// Upper limits; those left out do not bind. An argument of `largest_under`.

@@ -1,6 +1,7 @@
 // Preconditioned x-prediction, x = c_skip z + c_out o: what JiT compares plain x-prediction with (table 10), and finds worse.
 #pragma once
 
+#include <sfumato/autodiff/count.hpp>
 #include <sfumato/ops/elementwise.hpp>
 
 #include <cmath>
@@ -35,7 +36,18 @@ template <class Model, class Law> struct Preconditioned {
   static constexpr void parameters(auto& self, auto&& visit) { visit("", self.model); }
 
   /// As the model's: noisy samples, a time and a label for each; a prediction of clean data.
-  template <class Ctx, AnyValue Z> auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
+  template <class Ctx, AnyValue Z> constexpr auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
+    if constexpr (Ctx::counting) return ops::combine_samples(ctx, times, z, times, model(ctx, z, times, labels));
+    else return combined(ctx, z, times, labels);
+  }
+  /// The same on symbols, for `cost_of`.
+  constexpr auto operator()(Count& count, Index batch) const {
+    const auto n = static_cast<std::size_t>(batch);
+    return (*this)(count, Count::input<ImageShape>(batch), std::span(static_cast<const double*>(nullptr), n), std::span(static_cast<const int*>(nullptr), n));
+  }
+
+ private:
+  template <class Ctx, AnyValue Z> auto combined(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
     auto skip = ctx.workspace().template host<double>(times.size()), out = ctx.workspace().template host<double>(times.size());
     for (std::size_t b = 0; b < times.size(); ++b) {
       const SkipAndOut c = Law::at(times[b]);

@@ -3,7 +3,6 @@
 
 #include <sfumato/flow/objective.hpp>
 
-
 SFUMATO_BEGIN
 
 /// The ODE solvers of JiT; Heun's last step is an Euler step.
@@ -20,7 +19,7 @@ struct SamplerOptions {
   /// Throws Error("sampler-options") for values that mean nothing.
   void validate() const {
     check(steps > 0, "sampler-options", "the number of steps must be positive, found ", steps);
-    check(guidance >= 0, "sampler-options", "the guidance scale must not be negative, found ", guidance);
+    check(std::isfinite(guidance) && guidance >= 0, "sampler-options", "the guidance scale must not be negative, nor infinite, found ", guidance);
     check(guidance_low >= 0 && guidance_low <= guidance_high && guidance_high <= 1, "sampler-options",
           "the guidance interval must satisfy 0 <= low <= high <= 1, found ", guidance_low, " and ", guidance_high);
   }

@@ -9,7 +9,8 @@
 
 SFUMATO_BEGIN
 
-/// Turns random number `index` of a stream into a time in [0, 1].
+/// Turns random number `index` of a stream into a time in [0, 1]. A law with `for_each_option(visit)` has its name and numbers
+/// kept in checkpoints.
 template <class T>
 concept TimeLaw = requires(const Random& random) {
   { T::sample(random, std::uint64_t{}) } -> std::convertible_to<double>;

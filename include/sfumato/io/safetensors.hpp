@@ -258,6 +258,7 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   out.write(header);
   for (std::size_t i = 0; i < ordered.size(); ++i) {
     const void* const data = ordered[i].data == nullptr && ordered[i].fetch ? ordered[i].fetch() : ordered[i].data;
+    check(data != nullptr || sizes[i] == 0, id, file, "tensor '", detail::printable(ordered[i].name), "': no data for ", sizes[i], " bytes");
     out.write({static_cast<const std::byte*>(data), static_cast<std::size_t>(sizes[i])});
   }
   out.commit();

@@ -38,6 +38,7 @@ template <class Input, class Trunk> struct Classifier {
 
 /// The objective that trains a classifier: mean cross-entropy.
 struct Classification {
+  template <class Visit> void for_each_option(Visit&& visit) const { visit("objective", "classification"); }
   template <class Ctx, class Model, AnyValue X> auto loss(Ctx& ctx, const Model& model, const X& x, std::span<const int> labels) const {
     return ops::cross_entropy(ctx, model(ctx, x), labels);
   }

@@ -76,7 +76,7 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
   constexpr auto with_logits(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const requires (auxiliary_block > 0) {
     Value<Ctx, Shape<any, classes>> logits;
     const auto prediction = predict(ctx, z, times, labels, [&](const auto& h) { logits = aux_classifier(ctx, ops::mean<axis::tokens>(ctx, h)); });
-    return Both{prediction, logits};
+    return Both<std::remove_const_t<decltype(prediction)>, decltype(logits)>{prediction, logits};
   }
 
   /// The same on symbols, for `cost_of<JiT<...>>(batch)`.
@@ -118,10 +118,10 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
   template <class Ctx, AnyValue X, AnyValue C, class Extra, class Look>
   constexpr auto through_trunk(Ctx& ctx, const X& patches, const C& time, const C& condition, const Extra& extra, const Look& look) const {
     if constexpr (auxiliary_block > 0) {
-      constexpr int latest = has_context ? Trunk::context_start : Trunk::depth;
-      require<rule::AuxiliaryBlock<auxiliary_block, Trunk::depth, latest>>();
+      constexpr int latest = Trunk::class_tokens > 0 ? Trunk::context_start : Trunk::depth;
+      require<rule::AuxiliaryBlock<auxiliary_block, Trunk::depth, latest>, rule::AuxiliaryTime<Trunk::modulated>>();
       constexpr int block = auxiliary_block < latest ? auxiliary_block : latest;  // beyond, the rule alone should speak
-      const auto early = trunk.template blocks_between<0, block>(ctx, patches, trunk.activate(ctx, time));
+      const auto early = trunk.template blocks_between<0, block>(ctx, patches, trunk.activate(ctx, time), extra);
       look(early);
       return trunk.drop_context(ctx, trunk.template blocks_between<block, Trunk::depth>(ctx, early, trunk.activate(ctx, condition), extra));
     } else if constexpr (Trunk::modulated) {

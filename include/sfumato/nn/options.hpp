@@ -107,7 +107,7 @@ template <int Width> struct Bottleneck {
 };
 /// The first `Block` blocks see no label, and a linear classifier on the mean of their tokens is trained beside the flow
 /// (JiT, table 11: 4 of B's 12 blocks, 8 of L's 24).
-template <int Block> struct AuxiliaryClassifier {
+template <int Block> struct AuxiliaryClassifier : private rule::AuxiliaryBlockPositive<Block> {
   using category = option::auxiliary_classifier;
   static constexpr int block = Block;
 };

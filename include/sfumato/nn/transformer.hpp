@@ -107,7 +107,6 @@ template <int Width, int Depth, class Norm, class Act, class... Options> struct 
   /// block context_start and is dropped at the end. Returns (any, tokens, Width).
   template <class Ctx, AnyValue X, class C = None, class Extra = None>
   constexpr auto operator()(Ctx& ctx, const X& x, const C& condition = {}, const Extra& context = {}) const {
-    require<rule::ContextStart<context_start, Depth>, rule::DropoutBlocks<Drop::first, Drop::last, Depth>>();
     require<rule::ConditionGiven<modulated, !is_none<C>>, rule::ContextGiven<(context_tokens > 0), !is_none<Extra>>>();
     return drop_context(ctx, blocks_between<0, Depth>(ctx, x, activate(ctx, condition), context));
   }
@@ -122,6 +121,7 @@ template <int Width, int Depth, class Norm, class Act, class... Options> struct 
   /// Blocks First <= i < Last. The context joins in front where its block is among them; from then on it is part of x.
   template <int First, int Last, class Ctx, AnyValue X, class C, class Extra = None>
   constexpr auto blocks_between(Ctx& ctx, const X& x, const C& activated, const Extra& context = {}) const {
+    require<rule::ContextStart<context_start, Depth>, rule::DropoutBlocks<Drop::first, Drop::last, Depth>>();
     if constexpr (context_tokens == 0 || Last <= context_start) {
       return run<0, First, Last>(ctx, x, activated);
     } else if constexpr (First > context_start) {

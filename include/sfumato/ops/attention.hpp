@@ -44,8 +44,8 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
     ctx.save(qkv);
     ctx.save(y);
     if constexpr (prepares) ctx.save_elements(rows * 2 * width);
-    if constexpr (!is_none<QW>) ctx.save_elements(rows * 2 * Heads);
-    ctx.save_elements(rows * Heads);
+    if constexpr (!is_none<QW>) ctx.save_statistics(rows * 2 * Heads);
+    ctx.save_statistics(rows * Heads);
   } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
@@ -102,7 +102,7 @@ constexpr auto attention(Ctx& ctx, const Q& q, const KV& k, const V& v) {
   require<rule::SameShape<name::attention, typename KV::shape, typename V::shape>>();
   require<rule::BatchedRank<name::attention, S, 3>, rule::BatchedRank<name::attention, typename KV::shape, 3>>();
   constexpr int queries = extent<S, 1>, width = extent<S, 2>, keys = extent<typename KV::shape, 1>;
-  require<rule::InnerExtent<name::attention, width, extent<typename KV::shape, 2>>, rule::HeadsDivideWidth<width, Heads>>();
+  require<rule::InnerExtent<name::attention, S, typename KV::shape, width, extent<typename KV::shape, 2>>, rule::HeadsDivideWidth<width, Heads>>();
   require_same_batch("attention", q, k, v);
   auto y = ctx.template make<S>(q.batch);
   if constexpr (Ctx::counting) {
@@ -111,7 +111,7 @@ constexpr auto attention(Ctx& ctx, const Q& q, const KV& k, const V& v) {
     ctx.save(k);
     ctx.save(v);
     ctx.save(y);
-    ctx.save_elements(q.batch * queries * Heads);
+    ctx.save_statistics(q.batch * queries * Heads);
   } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;

@@ -80,14 +80,14 @@ template <IsShape S> constexpr int einsum_extent(const EinsumTerm& term, char c)
 }
 
 // The rules of one letter: it stands once in two terms or more, and its extents agree.
-template <char Letter, int InLeft, int InRight, int InOutput, int Left, int Right> constexpr void require_einsum_letter() {
+template <class SX, class SW, char Letter, int InLeft, int InRight, int InOutput, int Left, int Right> constexpr void require_einsum_letter() {
   require<rule::EinsumIndex<Letter, InLeft, InRight, InOutput>>();
-  if constexpr (InLeft > 0 && InRight > 0) require<rule::EinsumExtent<Letter, Left, Right>>();
+  if constexpr (InLeft > 0 && InRight > 0) require<rule::EinsumExtent<name::einsum, SX, SW, Letter, Left, Right>>();
 }
 template <Subscripts S, IsShape SX, IsShape SW, class Term> constexpr void require_einsum_letters() {
   constexpr EinsumTerms t = einsum_terms(S);
   [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (..., require_einsum_letter<Term::of(t).letter[I], t.left.times(Term::of(t).letter[I]), t.right.times(Term::of(t).letter[I]),
+    (..., require_einsum_letter<SX, SW, Term::of(t).letter[I], t.left.times(Term::of(t).letter[I]), t.right.times(Term::of(t).letter[I]),
                                 t.out.times(Term::of(t).letter[I]), einsum_extent<SX>(t.left, Term::of(t).letter[I]),
                                 einsum_extent<SW>(t.right, Term::of(t).letter[I])>());
   }(std::make_index_sequence<std::size_t(Term::of(t).rank)>{});

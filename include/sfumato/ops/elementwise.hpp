@@ -64,36 +64,44 @@ template <class Ctx, AnyValue X, AnyValue Y> constexpr auto subtract(Ctx& ctx, c
 
 /// alpha[b] x[b] + beta[b] y[b], coefficients by sample; no gradient flows to them. `y` may be None, `beta` empty then.
 template <class Ctx, AnyValue X, class Y>
-auto combine_samples(Ctx& ctx, std::span<const double> alpha, const X& x, std::span<const double> beta, const Y& y) {
-  using K = kernels<Ctx>;
-  using E = typename Ctx::element;
+constexpr auto combine_samples(Ctx& ctx, std::span<const double> alpha, const X& x, std::span<const double> beta, const Y& y) {
   constexpr bool two = !is_none<Y>;
   require_operands<name::combine, Ctx, X>();
-  check(Index(alpha.size()) == x.batch, "batch", "combine_samples has ", alpha.size(), " coefficients for a batch of ", x.batch);
-  const E* y_data = nullptr;
   if constexpr (two) {
     require_operands<name::combine, Ctx, Y>();
     require<rule::SameShape<name::combine, typename X::shape, typename Y::shape>>();
-    require_same_batch("combine", x, y);
-    check(beta.size() == alpha.size(), "batch", "combine_samples has ", beta.size(), " second coefficients for a batch of ", x.batch);
-    y_data = ctx.data(y);
   }
   auto z = ctx.template make<typename X::shape>(x.batch);
-  K::linear_combination(ctx.device(), x.batch, X::shape::row, alpha.data(), ctx.data(x), two ? beta.data() : nullptr, y_data, ctx.mutable_data(z), false);
-  if constexpr (Ctx::recording) {
-    bool needed = ctx.flows(x);
-    if constexpr (two) needed = needed || ctx.flows(y);
-    auto a = ctx.workspace().host_copy(alpha);
-    auto b = ctx.workspace().host_copy(beta);
-    ctx.record(z, needed, [a, b, x, y](Ctx& c, const E* d_z) {
-      const auto send = [&](const HostArray<double>& factor, const auto& to) {
-        if (auto [d, accumulate] = c.gradient(to); d)
-          K::linear_combination(c.device(), x.batch, X::shape::row, factor.data(), d_z, nullptr, static_cast<const E*>(nullptr), d, accumulate);
-      };
-      send(a, x);
-      if constexpr (two) send(b, y);
-      else (void)y;
-    });
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    check(Index(alpha.size()) == x.batch, "batch", "combine_samples has ", alpha.size(), " coefficients for a batch of ", x.batch);
+    const E* y_data = nullptr;
+    if constexpr (two) {
+      require_same_batch("combine", x, y);
+      check(beta.size() == alpha.size(), "batch", "combine_samples has ", beta.size(), " second coefficients for a batch of ", x.batch);
+      y_data = ctx.data(y);
+    }
+    K::linear_combination(ctx.device(), x.batch, X::shape::row, alpha.data(), ctx.data(x), two ? beta.data() : nullptr, y_data, ctx.mutable_data(z), false);
+    if constexpr (Ctx::recording) {
+      bool needed = ctx.flows(x);
+      if constexpr (two) needed = needed || ctx.flows(y);
+      auto a = ctx.workspace().host_copy(alpha);
+      auto b = ctx.workspace().host_copy(beta);
+      const auto y_slot = [&] {
+        if constexpr (two) return y.handle.slot;
+        else return None{};
+      }();
+      ctx.record(z, needed, [a, b, batch = x.batch, x_slot = x.handle.slot, y_slot](Ctx& c, const E* d_z) {
+        const auto send = [&](const HostArray<double>& factor, const auto& to) {
+          if (auto [d, accumulate] = c.gradient(to); d)
+            K::linear_combination(c.device(), batch, X::shape::row, factor.data(), d_z, nullptr, static_cast<const E*>(nullptr), d, accumulate);
+        };
+        send(a, x_slot);
+        if constexpr (two) send(b, y_slot);
+        else (void)y_slot;
+      });
+    }
   }
   return z;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sfumato/ops/loss.hpp>
+#include <sfumato/tensor/tensor.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +12,8 @@ namespace ops {
 namespace name {
 struct embedding;
 struct dropout;
+struct input;
+struct output;
 }  // namespace name
 
 /// A value filled on the host: `fill(E* elements)` writes batch * S::row of them.
@@ -31,6 +34,25 @@ template <IsShape S, class Ctx, class E> auto input(Ctx& ctx, std::span<const E>
   return input_from<S>(ctx, batch, [&](auto* out) {
     std::transform(elements.begin(), elements.end(), out, [](E e) { return static_cast<std::remove_reference_t<decltype(*out)>>(e); });
   });
+}
+
+/// A copy of a tensor's samples, or of some of them, as a value: `input(ctx, tensor.view().slice(0, 8))`.
+template <class Ctx, class E, IsShape S, class B> auto input(Ctx& ctx, const View<E, S, B>& view) {
+  using T = std::remove_const_t<E>;
+  require<rule::SameBackend<name::input, typename Ctx::backend, B>, rule::SameElement<name::input, typename Ctx::element, T>>();
+  check(view.batch > 0, "batch", "a batch must hold at least one sample, found ", view.batch);
+  auto x = ctx.template make<S>(view.batch);
+  const double one = 1;
+  kernels<Ctx>::linear_combination(ctx.device(), Index{1}, x.size(), &one, static_cast<const T*>(view.data), nullptr, static_cast<const T*>(nullptr),
+                                   ctx.mutable_data(x), false);
+  return x;
+}
+/// Copies a value to a tensor of its shape and batch.
+template <class Ctx, AnyValue X, class E, class B> void output(Ctx& ctx, const X& x, Tensor<E, typename X::shape, B>& out) {
+  require<rule::SameBackend<name::output, typename Ctx::backend, B>, rule::SameElement<name::output, typename Ctx::element, E>>();
+  check(out.batch() == x.batch, "batch", "a value of ", x.batch, " samples cannot be copied to a tensor of ", out.batch());
+  const double one = 1;
+  kernels<Ctx>::linear_combination(ctx.device(), Index{1}, x.size(), &one, ctx.data(x), nullptr, static_cast<const E*>(nullptr), out.data(), false);
 }
 
 /// Copies a value's elements to the host.

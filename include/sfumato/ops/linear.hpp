@@ -38,7 +38,7 @@ template <class Ctx, AnyValue X, IsParam W, class Bias>
 constexpr auto linear(Ctx& ctx, const X& x, const W& weight, const Bias& bias, Activation act = Activation::none) {
   constexpr int in = detail::WeightShape<W>::in, out = detail::WeightShape<W>::out;
   require_operands<name::linear, Ctx, X>();
-  require<rule::InnerExtent<name::linear, width_of<typename X::shape>, in>>();
+  require<rule::InnerExtent<name::linear, typename X::shape, typename W::shape, width_of<typename X::shape>, in>>();
   if constexpr (!is_none<Bias>) require<rule::SameShape<name::linear, typename Bias::shape, Shape<out>>>();
 
   auto y = ctx.template make<with_width<typename X::shape, out>>(x.batch);
@@ -65,7 +65,7 @@ constexpr auto matmul(Ctx& ctx, const X& x, const W& w) {
   require_operands<name::matmul, Ctx, X, W>();
   require<rule::AxisInRank<name::matmul, 2, SX::rank>, rule::AxisInRank<name::matmul, 2, SW::rank>>();
   constexpr int m = extent<SX, 1>, k = extent<SX, 2>, n = extent<SW, Transposed ? 1 : 2>;
-  require<rule::InnerExtent<name::matmul, k, extent<SW, Transposed ? 2 : 1>>, rule::SameShape<name::matmul, Shape<extent<SX, 0>>, Shape<extent<SW, 0>>>>();
+  require<rule::InnerExtent<name::matmul, SX, SW, k, extent<SW, Transposed ? 2 : 1>>, rule::SameShape<name::matmul, Shape<extent<SX, 0>>, Shape<extent<SW, 0>>>>();
 
   require_same_batch("matmul", x, w);
 

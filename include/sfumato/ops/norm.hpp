@@ -49,7 +49,7 @@ constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias&
   if constexpr (Ctx::counting) {
     ctx.save(x);
     if constexpr (modulated) ctx.save(modulation);
-    ctx.save_elements(rows_of(x) * statistics);
+    ctx.save_statistics(rows_of(x) * statistics);
   } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;

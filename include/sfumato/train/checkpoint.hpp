@@ -29,21 +29,31 @@ inline bool is_float(io::Dtype dtype) {
   return dtype == io::Dtype::f64 || dtype == io::Dtype::f32 || dtype == io::Dtype::f16 || dtype == io::Dtype::bf16;
 }
 
-/// Every difference between a model's parameters and a file's tensors under `prefix`, or nothing.
+/// Whether a tensor is of a part of a training checkpoint, other than those that `prefixes` begin with.
+inline bool belongs_to_another_part(std::string_view name, const std::vector<std::string>& prefixes) {
+  for (const std::string_view part : {"model.", "model_ema1.", "model_ema2.", "optimizer."})
+    if (name.starts_with(part) && std::none_of(prefixes.begin(), prefixes.end(), [&](const std::string& p) { return p.starts_with(part); })) return true;
+  return false;
+}
+
+/// Every difference between a model's parameters under each of `prefixes` and the tensors of a file. Parts of a training
+/// checkpoint that nobody asked for are no difference.
 inline void require_same_parameters(const io::SafetensorsFile& file, const std::string& path, const std::vector<ParameterInfo>& table,
-                                    const std::string& prefix) {
+                                    const std::vector<std::string>& prefixes) {
   std::string differences;
   std::set<std::string> known;
-  for (const ParameterInfo& p : table) {
-    known.insert(prefix + p.name);
-    if (!file.contains(prefix + p.name)) differences += "\n  missing: " + prefix + p.name + " " + shape_list(p.shape);
-    else if (const auto& found = file.at(prefix + p.name).shape; found != p.shape)
-      differences += "\n  shape: " + prefix + p.name + " expected " + shape_list(p.shape) + ", found " + shape_list(found);
-    else if (const auto dtype = file.at(prefix + p.name).dtype; !is_float(dtype))
-      differences += "\n  type: " + prefix + p.name + " expected a floating-point type, found " + std::string(io::dtype_name(dtype));
-  }
+  for (const std::string& prefix : prefixes)
+    for (const ParameterInfo& p : table) {
+      const std::string name = prefix + p.name;
+      known.insert(name);
+      if (!file.contains(name)) differences += "\n  missing: " + name + " " + shape_list(p.shape);
+      else if (const auto& found = file.at(name).shape; found != p.shape)
+        differences += "\n  shape: " + name + " expected " + shape_list(p.shape) + ", found " + shape_list(found);
+      else if (const auto dtype = file.at(name).dtype; !is_float(dtype))
+        differences += "\n  type: " + name + " expected a floating-point type, found " + std::string(io::dtype_name(dtype));
+    }
   for (const std::string& name : file.names())
-    if (name.starts_with(prefix) && !known.contains(name)) differences += "\n  extra: " + name + " " + shape_list(file.at(name).shape);
+    if (!known.contains(name) && !belongs_to_another_part(name, prefixes)) differences += "\n  extra: " + name + " " + shape_list(file.at(name).shape);
   check(differences.empty(), "checkpoint-mismatch", path, " does not hold this model's parameters:", differences);
 }
 
@@ -57,6 +67,12 @@ void read_parameters(const io::SafetensorsFile& file, const std::vector<Paramete
   }
 }
 
+template <class E> constexpr io::Dtype dtype_of() {
+  if constexpr (std::is_same_v<E, float>) return io::Dtype::f32;
+  else if constexpr (std::is_same_v<E, double>) return io::Dtype::f64;
+  else return io::Dtype::bf16;
+}
+
 /// All that a run's bits depend on besides its model and data, by name.
 template <class T> std::map<std::string, std::string> settings(const T& trainer) {
   std::map<std::string, std::string> out;
@@ -68,16 +84,13 @@ template <class T> std::map<std::string, std::string> settings(const T& trainer)
       out[name] = text(value);
     }
   };
+  visit("element", io::dtype_name(dtype_of<typename T::element>()));
   trainer.options().for_each_option(visit);
   if constexpr (requires { trainer.objective.for_each_option(visit); }) trainer.objective.for_each_option(visit);
+  else visit("objective", "unnamed");
   return out;
 }
 
-template <class E> constexpr io::Dtype dtype_of() {
-  if constexpr (std::is_same_v<E, float>) return io::Dtype::f32;
-  else if constexpr (std::is_same_v<E, double>) return io::Dtype::f64;
-  else return io::Dtype::bf16;
-}
 }  // namespace detail
 
 /// The one of `key_prefixes` under which `file` holds most of the parameters; the first of them on a draw.
@@ -100,7 +113,7 @@ template <class Model, class B, class E> void load_weights(const std::filesystem
   const io::SafetensorsFile file(path);
   const auto table = parameter_table(weights.model());
   const std::string prefix = find_prefix(file, table);
-  detail::require_same_parameters(file, path.string(), table, prefix);
+  detail::require_same_parameters(file, path.string(), table, {prefix});
   detail::read_parameters(file, table, prefix, weights.values());
 }
 
@@ -113,6 +126,7 @@ void save_buffers(const std::filesystem::path& path, const std::vector<Parameter
   for (const auto& [name, array] : buffers)
     for (const ParameterInfo& p : table) {
       const auto fetch = [&host, &p, source = array]() -> const void* {
+        host.clear();  // nothing of the last one need be moved
         host.resize(static_cast<std::size_t>(p.size));
         source->download(host, p.offset);
         return host.data();
@@ -142,7 +156,7 @@ template <class T> void save_checkpoint(const std::filesystem::path& path, T& tr
 
 /// How like the interrupted run a resumed one must be.
 enum class Resume {
-  exact,         ///< same options and objective, so that it goes on bit for bit
+  exact,         ///< same options, objective and element, so that it goes on bit for bit; the model is known by its parameters alone
   with_changes,  ///< same model only: a new learning rate, batch, loss, data set ...
 };
 
@@ -157,14 +171,17 @@ template <class T> void load_checkpoint(const std::filesystem::path& path, T& tr
   };
   const auto count = [&](const char* key) {
     const std::string digits = entry(key);
-    check(!digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos, "checkpoint-metadata", path.string(),
-          " has ", key, " \"", digits, "\", expected a number below 10^9");
-    return std::stoll(digits);
+    check(!digits.empty() && digits.size() < 19 && digits.find_first_not_of("0123456789") == std::string::npos, "checkpoint-metadata", path.string(),
+          " has ", key, " \"", digits, "\", expected a number below 10^18");
+    return Index{std::stoll(digits)};
   };
-  const Index step = count("step"), samples = count("samples");
+  const Index step = count("step"), samples = resume == Resume::exact ? count("samples") : 0;
   if (resume == Resume::exact) {
     std::string differences;
-    for (const auto& [name, value] : detail::settings(trainer)) {
+    const auto wanted = detail::settings(trainer);
+    for (const auto& [name, value] : file.metadata())
+      if (name.starts_with("objective") && !wanted.contains(name)) differences += "\n  " + name + ": " + value + ", this run has none";
+    for (const auto& [name, value] : wanted) {
       const auto found = file.metadata().find(name);
       if (found == file.metadata().end()) differences += "\n  " + name + ": not given, this run has " + value;
       else if (found->second != value) differences += "\n  " + name + ": " + found->second + ", this run has " + value;
@@ -172,10 +189,12 @@ template <class T> void load_checkpoint(const std::filesystem::path& path, T& tr
     check(differences.empty(), "checkpoint-settings", path.string(), " was made with other settings:", differences);
   }
   const auto table = parameter_table(trainer.model());
-  trainer.for_each_buffer([&](const std::string& name, auto&) { detail::require_same_parameters(file, path.string(), table, name + "."); });
+  std::vector<std::string> prefixes;
+  trainer.for_each_buffer([&](const std::string& name, auto&) { prefixes.push_back(name + "."); });
+  detail::require_same_parameters(file, path.string(), table, prefixes);
   // Nothing is changed before everything is known to fit.
   trainer.for_each_buffer([&](const std::string& name, auto& array) { detail::read_parameters(file, table, name + ".", array); });
-  trainer.resume_at(step, resume == Resume::exact ? samples : 0);
+  trainer.resume_at(step, samples);
 }
 
 SFUMATO_END

@@ -3,6 +3,7 @@
 
 #include <sfumato/io/dataset.hpp>
 #include <sfumato/io/image.hpp>
+#include <sfumato/tensor/shape.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -15,6 +16,12 @@ class ImageSource {
  public:
   explicit ImageSource(const io::ImageDataset& dataset) : dataset_(&dataset) {}
 
+  /// Throws Error("dataset") unless the images are of S, (any, channels, height, width).
+  template <IsShape S> void require_shape() const {
+    const io::ImageDataset& d = *dataset_;
+    check(S::rank == 4 && extent<S, 1> == d.channels && extent<S, 2> == d.height && extent<S, 3> == d.width, "dataset", "the images are ", d.height, " x ",
+          d.width, " x ", d.channels, ", expected ", extent<S, 2>, " x ", extent<S, 3>, " x ", extent<S, 1>);
+  }
   Index size() const { return static_cast<Index>(dataset_->size()); }
   /// Writes (channels, height, width) and returns the label.
   template <class E> int load(Index i, bool flip, E* out) const {
@@ -36,11 +43,14 @@ class ImageSource {
 };
 
 /// A sample (channels, size, size) in [-1, 1] as an image: round(clip(255 (x + 1) / 2)), as the papers save theirs.
+/// Throws Error("non-finite-sample").
 inline io::Image to_image(std::span<const float> sample, int channels, int size) {
   io::Image image{size, size, channels, std::vector<std::uint8_t>(sample.size())};
   for (int c = 0; c < channels; ++c)
     for (int p = 0; p < size * size; ++p) {
-      const float value = std::clamp(127.5f * (sample[static_cast<std::size_t>(c * size * size + p)] + 1), 0.0f, 255.0f);
+      const float x = sample[static_cast<std::size_t>(c * size * size + p)];
+      check(std::isfinite(x), "non-finite-sample", "a sample holds ", x, " at channel ", c, ", pixel ", p);
+      const float value = std::clamp(127.5f * (x + 1), 0.0f, 255.0f);
       image.pixels[static_cast<std::size_t>(p * channels + c)] = static_cast<std::uint8_t>(std::lround(value));
     }
   return image;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -67,7 +68,7 @@ inline std::ofstream open_log(const std::filesystem::path& path, Index step) {
   rewritten.commit();
   std::ofstream log(path, std::ios::app);
   log.imbue(std::locale::classic());
-  check(log.good(), "log", "cannot write ", path.string());
+  check(log.good(), "log", "cannot write ", path.string(), ": ", io::detail::system_message(errno));
   return log;
 }
 }  // namespace detail
@@ -76,7 +77,9 @@ inline std::ofstream open_log(const std::filesystem::path& path, Index step) {
 template <class T, class Data> Ended run_training(T& trainer, const Data& data, const LoopOptions& options, const std::function<void(const Progress&)>& report) {
   using Clock = std::chrono::steady_clock;
   check(options.steps > 0, "train-options", "the number of steps must be positive, found ", options.steps);
-  check(options.report_every > 0 && options.checkpoint_every > 0, "train-options", "report_every and checkpoint_every must be positive");
+  for (const auto& [value, what] : {std::pair{options.report_every, "report_every"}, {options.checkpoint_every, "checkpoint_every"}})
+    check(value > 0, "train-options", what, " must be positive, found ", value);
+  check(options.seconds >= 0, "train-options", "the time limit must not be negative, found ", options.seconds, " s");
   InterruptGuard guard;
   std::ofstream log;
   if (!options.log.empty()) log = detail::open_log(options.log, trainer.step_count());
@@ -85,7 +88,11 @@ template <class T, class Data> Ended run_training(T& trainer, const Data& data, 
   const Index first = trainer.step_count();
   Index saved = -1;
   const auto save = [&] {
-    if (!options.checkpoint.empty() && saved != trainer.step_count()) save_checkpoint(options.checkpoint, trainer);
+    if (saved == trainer.step_count()) return;
+    const auto& weights = trainer.weights();
+    check(std::isfinite(Kernels<typename T::backend>::squared_norm(weights.backend(), weights.size(), weights.data())), "non-finite-weights", "step ",
+          trainer.step_count(), " left weights that are not finite; the last checkpoint is kept");
+    if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, trainer);
     saved = trainer.step_count();
   };
   bool stop = false;
@@ -97,7 +104,10 @@ template <class T, class Data> Ended run_training(T& trainer, const Data& data, 
     const double speed = done * double(trainer.options().batch) / elapsed;
     if (log.is_open()) log << result.step << ',' << result.loss << ',' << result.gradient_norm << ',' << result.learning_rate << ',' << speed << '\n';
     if (last || result.step % options.report_every == 0) {
-      if (log.is_open()) check(log.flush().good(), "log", "cannot write ", options.log.string());
+      if (log.is_open() && !log.flush()) {
+        const int reason = errno;  // read before a message is made
+        throw Error("log", text("cannot write ", options.log.string(), ": ", io::detail::system_message(reason)));
+      }
       double left = double(options.steps - result.step) * elapsed / done;
       if (options.seconds > 0) left = std::min(left, std::max(0.0, options.seconds - elapsed));
       report({result, options.steps, speed, left});

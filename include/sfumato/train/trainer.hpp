@@ -58,6 +58,7 @@ struct TrainOptions {
   void validate() const {
     const auto require = [](bool good, const char* what, auto found) { check(good, "train-options", what, ", found ", found); };
     require(batch > 0, "batch must be positive", batch);
+    require(batch <= Index{1} << 24, "batch must be at most 2^24", batch);
     require(accumulate > 0 && batch % accumulate == 0, "accumulate must divide the batch", accumulate);
     for (const auto& [value, what] : {std::pair{learning_rate, "learning_rate"}, {minimum_rate, "minimum_rate"}, {weight_decay, "weight_decay"}, {clip, "clip"}})
       check(std::isfinite(value) && value >= 0, "train-options", what, " must be finite and not negative, found ", value);
@@ -167,6 +168,7 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   /// its gradient is not a number.
   template <TrainingData<E> Data> StepResult step(const Data& data) {
     check(data.size() > 0, "dataset", "the training set is empty");
+    if constexpr (requires { data.template require_shape<Sample>(); }) data.template require_shape<Sample>();
     check(data_size_ == 0 || data_size_ == data.size(), "dataset", "this run began with ", data_size_, " training samples, found ", data.size());
     if (!order_) order_ = std::make_unique<ShuffledOrder>(data_size_ = data.size(), options_.seed);
     Kernels<B>::fill(workspace_.backend(), size_, 0.0, gradients_.data());

@@ -20,6 +20,7 @@ template <class Model, Backend B, Element E = float> class Weights {
 
   const Model& model() const { return model_; }
   Array<B, E>& values() { return values_; }
+  const Array<B, E>& values() const { return values_; }
   const E* data() const { return values_.data(); }
   Index size() const { return size_; }
 

@@ -112,7 +112,7 @@ class Cpu {
   static constexpr Index elements_per_thread = 16384;  // a few microseconds
 
   static int checked(int threads) {
-    check(threads >= 0, "threads", "the number of threads is ", threads, ", expected 0 (all) or more");
+    check(threads >= 0 && threads <= 4096, "threads", "the number of threads is ", threads, ", expected 0 (all) to 4096");
     return threads == 0 ? std::max(1, cpu::default_threads()) : threads;
   }
 
