@@ -131,6 +131,26 @@ TEST_CASE("loop options that mean nothing are errors, and a finished run does no
   CHECK(trainer.step_count() == 5);
 }
 
+TEST_CASE("a model with an auxiliary classifier trains, and resumes bit for bit") {
+  using Helped = JiT<ImagePatches<8, 1, 4, 3>, Trunk, Head<Linear>, Bottleneck<8>, AuxiliaryClassifier<1>>;
+  const TemporaryDirectory folder;
+  Cpu device(2);
+  const auto make = [&] { return Trainer<Helped, Model::ImageShape, Objective, Cpu>(device, {}, tiny_options()); };
+  auto whole = make(), first = make(), second = make();
+  double before = 0, after = 0;
+  for (int i = 0; i < 200; ++i) {
+    const double loss = whole.step(Waves{}).loss;
+    (i < 20 ? before : after) += i < 20 || i >= 180 ? loss : 0;
+  }
+  CHECK(after < 0.9 * before);
+  for (int i = 0; i < 10; ++i) first.step(Waves{});
+  save_checkpoint(folder / "a.safetensors", first);
+  CHECK(io::SafetensorsFile(folder / "a.safetensors").contains("model.aux_classifier.weight"));
+  load_checkpoint(folder / "a.safetensors", second);
+  for (int i = 0; i < 190; ++i) second.step(Waves{});
+  CHECK(state(second) == state(whole));
+}
+
 TEST_CASE("weights that are no numbers are not saved over the last good ones") {
   const TemporaryDirectory folder;
   Cpu device(1);
