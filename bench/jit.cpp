@@ -79,7 +79,7 @@ void training_step(benchmark::State& state) {
 }
 BENCHMARK(training_step)->Arg(8)->ArgName("batch")->Unit(benchmark::kMillisecond)->Iterations(3)->UseRealTime();
 
-// Three steps, the published method and guidance: Heun, Heun, Euler. Five velocities of two passes each.
+// Three steps, the published method, guided throughout: Heun, Heun, Euler. Five velocities of two passes each.
 void sampler(benchmark::State& state) {
   Cpu cpu;
   Workspace workspace(cpu);

@@ -37,8 +37,15 @@ function(sfumato_add_reject_tests)
     add_test(NAME reject.${name}.accepts COMMAND_EXPAND_LISTS
       COMMAND ${compile} "-I$<JOIN:${directories},;-I>" "${file}")
     add_test(NAME reject.${name} COMMAND_EXPAND_LISTS
-      COMMAND "${CMAKE_COMMAND}" -P "${PROJECT_SOURCE_DIR}/cmake/MustFail.cmake" -- "${CMAKE_MATCH_1}"
+      COMMAND "${CMAKE_COMMAND}" -P "${PROJECT_SOURCE_DIR}/cmake/Expect.cmake" -- fails "${CMAKE_MATCH_1}"
               ${compile} "-I$<JOIN:${directories},;-I>" -DSFUMATO_REJECT "${file}")
     set_tests_properties(reject.${name}.accepts reject.${name} PROPERTIES LABELS reject)
   endforeach()
+endfunction()
+
+# sfumato_add_program_test(<name> succeeds|fails <regex> <target> <argument>...): the CTest test example.<name> runs the
+# program, which must end so, with output that matches.
+function(sfumato_add_program_test name end regex target)
+  add_test(NAME example.${name} COMMAND "${CMAKE_COMMAND}" -P "${PROJECT_SOURCE_DIR}/cmake/Expect.cmake" -- ${end} "${regex}" $<TARGET_FILE:${target}> ${ARGN})
+  set_tests_properties(example.${name} PROPERTIES LABELS example)
 endfunction()

@@ -21,6 +21,11 @@ inline constexpr const char* fashion_folder = "/usr/share/datasets/fashion-mnist
 inline constexpr const char* bundled_fashion = EXAMPLES_DATA_DIR "/fashion-mnist-sample";
 /// Weights of the classifier that scores generated images.
 inline constexpr const char* bundled_classifier = EXAMPLES_DATA_DIR "/fashion_classifier.safetensors";
+
+/// The folder named; else Fashion-MNIST where Debian puts it; else the bundled sample of it.
+inline std::string fashion_or_bundled(const std::string& named) {
+  return !named.empty() ? named : std::filesystem::exists(fashion_folder) ? fashion_folder : bundled_fashion;
+}
 #endif
 
 /// Adds --data.

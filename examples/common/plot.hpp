@@ -109,7 +109,8 @@ inline void run(std::string script, const std::filesystem::path& png, int width,
   const auto require = [&](bool good, const auto&... why) {
     sfumato::check(good, "gnuplot", "gnuplot could not draw '", png.string(), "': ", why...);
   };
-  require(written && status == 0, "it ended with status ", status);
+  require(written, "it took no script");
+  require(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ended with wait status ", status);
   try {
     sfumato::io::read_image(drawn.path, 3);  // checks every chunk's checksum
   } catch (const sfumato::Error& error) {

@@ -17,8 +17,7 @@ struct Arguments : SamplingArguments {
 };
 
 void evaluate(Arguments a) {
-  const std::string data = !a.data.empty() ? a.data : std::filesystem::exists(fashion_folder) ? fashion_folder : bundled_fashion;
-  const auto real = io::load_fashion_mnist(data, io::Split::test);
+  const auto real = io::load_fashion_mnist(fashion_or_bundled(a.data), io::Split::test);
   if (!a.report.empty()) require_writable(a.report);  // before the drawing, not after it
   a.sampler.validate();
   backend::Cpu cpu(a.threads);

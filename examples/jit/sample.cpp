@@ -16,8 +16,11 @@ struct Arguments : SamplingArguments {
   std::string grid = "samples.png", images, npz;
 };
 
-/// Images that a grid shows at most: a picture that can still be looked at.
-template <class Model> inline constexpr std::size_t grid_limit = std::size_t(std::max(64, (1 << 24) / (image_size<Model> * image_size<Model>)));
+/// Images that a grid shows at most: a picture of about 4096 x 4096 pixels, and no side beyond 16384.
+template <class Model> std::size_t grid_limit(int columns) {
+  const int size = image_size<Model> + 2;
+  return std::size_t(std::max(1, std::min((1 << 24) / (size * size), columns * (16000 / size))));
+}
 
 template <class Model> void draw_and_save(const Arguments& a) {
   std::vector<int> labels;
@@ -37,7 +40,7 @@ template <class Model> void draw_and_save(const Arguments& a) {
     for (io::Image& image : as_images<Model>(values)) {
       if (npz) npz->append(image.pixels);
       if (!a.images.empty()) io::write_png(std::filesystem::path(a.images) / (std::to_string(a.first + Index(drawn)) + ".png"), image);
-      if (shown.size() < grid_limit<Model>) shown.push_back(std::move(image));
+      if (shown.size() < grid_limit<Model>(a.columns)) shown.push_back(std::move(image));
       ++drawn;
     }
   });

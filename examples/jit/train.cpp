@@ -31,7 +31,7 @@ struct Arguments {
 /// The data named on the command line; else Fashion-MNIST where Debian puts it; else the bundled sample.
 template <class Model> io::ImageDataset load_data(const Arguments& a) {
   namespace fs = std::filesystem;
-  const std::string directory = !a.data.empty() ? a.data : fs::exists(fashion_folder) ? fashion_folder : bundled_fashion;
+  const std::string directory = fashion_or_bundled(a.data);
   const bool idx = fs::exists(fs::path(directory) / "train-images-idx3-ubyte.gz");
   auto dataset = idx ? io::load_fashion_mnist(directory, io::Split::train)
                      : io::load_image_folder(directory, image_size<Model>, image_channels<Model>, a.skip_corrupt ? io::OnCorrupt::skip : io::OnCorrupt::fail);
@@ -64,8 +64,9 @@ void plot_loss(const std::filesystem::path& csv, const std::filesystem::path& pn
   plot::lines(png, {.title = "JiT: v-loss of the clean-image prediction", .x_label = "step", .y_label = "loss", .log_y = true}, std::vector{raw, mean});
 }
 
-/// How many steps this machine does in the given time, from a few that are then thrown away and take a tenth of it at most.
-template <class Run> Index steps_in(double seconds, Run&& make_trainer, const auto& data) {
+/// How many steps this machine does in the given time, from a few that are then thrown away: one to warm up, and those of
+/// three seconds or a tenth of the time, but at least one.
+Index steps_in(double seconds, const auto& make_trainer, const auto& data) {
   using Clock = std::chrono::steady_clock;
   const auto trainer = make_trainer();
   trainer->step(data);  // takes the memory
@@ -82,26 +83,30 @@ template <class Run> Index steps_in(double seconds, Run&& make_trainer, const au
 
 template <class Model> void train(Arguments a) {
   using Objective = FlowObjective<Space::x, Space::v>;
+  const std::filesystem::path out = a.out;
+  a.loop.checkpoint = out / "checkpoint.safetensors";
+  a.train.total_steps = a.loop.steps;
+  a.loop.seconds = 60 * a.minutes;
+  // What can be known before the data are read and the training begins.
+  check(a.loop.steps > 0, "train-options", "the number of steps must be positive, found ", a.loop.steps);
+  check(std::isfinite(a.minutes) && a.minutes >= 0, "train-options", "--minutes must be finite and not negative, found ", a.minutes);
+  check(a.resume || a.overwrite || !std::filesystem::exists(a.loop.checkpoint), "output-exists", a.loop.checkpoint.string(),
+        " is there already: go on from it with --resume, or begin anew with --overwrite");
+  make_folder(out);
+  plot::require_gnuplot();
   const auto dataset = load_data<Model>(a);
   const ImageSource source(dataset);
   backend::Cpu cpu(a.threads);
   Objective objective;
   objective.noise_scale = noise_scale<Model>();
   const auto make_trainer = [&] { return std::make_unique<Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu>>(cpu, objective, a.train); };
-  const std::filesystem::path out = a.out;
-  make_folder(out);
-  plot::require_gnuplot();  // before the training, not after it
-  a.loop.checkpoint = out / "checkpoint.safetensors";
-  a.train.total_steps = a.loop.steps;
-  a.loop.seconds = 60 * a.minutes;
-  check(std::isfinite(a.minutes) && a.minutes >= 0, "train-options", "--minutes must be finite and not negative, found ", a.minutes);
-  check(a.resume || a.overwrite || !std::filesystem::exists(a.loop.checkpoint), "output-exists", a.loop.checkpoint.string(),
-        " is there already: go on from it with --resume, or begin anew with --overwrite");
   if (a.train.schedule == Schedule::cosine) {
-    if (a.resume && !a.steps_given) {  // the plan that was made then
+    if (a.resume && !a.with_changes) {  // the plan that was made then, unless another one is asked for
       const auto metadata = io::SafetensorsFile(a.loop.checkpoint).metadata();
-      if (const auto planned = metadata.find("total_steps"); planned != metadata.end())
-        std::from_chars(planned->second.data(), planned->second.data() + planned->second.size(), a.loop.steps);
+      Index planned = a.loop.steps;
+      if (const auto found = metadata.find("total_steps"); found != metadata.end())
+        std::from_chars(found->second.data(), found->second.data() + found->second.size(), planned);
+      if (!a.steps_given || (a.minutes > 0 && planned < a.loop.steps)) a.loop.steps = planned;
     }
     if (!a.resume && a.minutes > 0)
       if (const Index possible = steps_in(0.93 * a.loop.seconds, make_trainer, source); possible < a.loop.steps) {
@@ -118,6 +123,7 @@ template <class Model> void train(Arguments a) {
     load_checkpoint(a.loop.checkpoint, trainer, a.with_changes ? Resume::with_changes : Resume::exact);
     std::fprintf(stderr, "resumed after step %lld\n", static_cast<long long>(trainer.step_count()));
   }
+  if (a.overwrite) std::filesystem::remove(a.loop.checkpoint);  // or a run killed before its first save would resume the old one
   Ended ended{};
   {
     ProgressLine line("jit");
@@ -133,11 +139,11 @@ template <class Model> void train(Arguments a) {
 void add_train(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("train", "train a model");
-  command->add_option("--model", a->model, "fashion, folder-64 or a published size, e.g. JiT-B/16")->capture_default_str();
+  command->add_option("--model", a->model, "fashion, folder-64, or a published B size, e.g. JiT-B/16")->capture_default_str();
   command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of PNG/JPEG images per class");
   command->add_option("--out", a->out, "folder for checkpoint, log and plot")->capture_default_str();
   command->add_option("--steps", a->loop.steps, "last step; with --cosine and --minutes at most, as many as the time is enough for")->capture_default_str();
-  command->add_option("--minutes", a->minutes, "stop after so many minutes; 0: no limit. The cosine then ends when they do");
+  command->add_option("--minutes", a->minutes, "stop after so many minutes; 0: no limit. A new run with --cosine is planned to end by then");
   command->add_option("--batch", a->train.batch)->capture_default_str();
   command->add_option("--accumulate", a->train.accumulate, "micro-batches per step")->capture_default_str();
   command->add_option("--learning-rate", a->train.learning_rate)->capture_default_str();

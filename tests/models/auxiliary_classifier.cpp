@@ -2,6 +2,7 @@
 #include <sfumato/autodiff/record.hpp>
 #include <sfumato/backend/reference/reference.hpp>
 #include <sfumato/flow/objective.hpp>
+#include <sfumato/flow/precondition.hpp>
 #include <sfumato/models/jit.hpp>
 #include <sfumato/train/weights.hpp>
 
@@ -101,6 +102,18 @@ TEST_CASE("the auxiliary cross-entropy is weighted against the sum of squares, a
   f.set(knowing);
   CHECK((f.loss({.label_dropout = 1}) - f.loss({.label_dropout = 1, .auxiliary_weight = 0})) * double(Image::row) / 100 ==
         doctest::Approx(std::log(2 + std::exp(1.0)) - 1.0 / 3).epsilon(1e-9));
+}
+
+TEST_CASE("a preconditioned model keeps its auxiliary classifier") {
+  Fixture<> f;
+  f.set(f.values);
+  Run<Reference, double> run(f.workspace, f.weights.values());
+  const auto z = ops::input<Image>(run, std::span<const double>(f.images));
+  const Values times{0.2, 0.5, 0.9};
+  const Preconditioned<Model, LinearPrecondition> wrapped{f.weights.model()};
+  const auto both = wrapped.with_logits(run, z, std::span(times), std::span<const int>(f.labels));
+  CHECK(host(run, both.logits) == host(run, f.weights.model().with_logits(run, z, std::span(times), std::span<const int>(f.labels)).logits));
+  CHECK(host(run, both.prediction) == host(run, wrapped(run, z, std::span(times), std::span<const int>(f.labels))));
 }
 
 TEST_CASE_TEMPLATE("the gradient through prediction and auxiliary classifier agrees with finite differences", M, Placed<1>, Placed<2>) {  // 2: where the class tokens enter

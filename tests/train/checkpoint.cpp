@@ -169,11 +169,11 @@ TEST_CASE("a log that cannot be written is an error with the reason") {
   const TemporaryDirectory folder;
   const std::string message = io_test::in_child([&]() -> std::string {
     ::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{256, 256};
+    const rlimit limit{8192, 8192};  // enough for what libomp writes to shared memory after a fork
     ::setrlimit(RLIMIT_FSIZE, &limit);
     Cpu device(1);
     TinyTrainer<> trainer(device, {}, tiny_options());
-    run_training(trainer, Waves{}, {.steps = 20, .log = folder / "log.csv", .report_every = 1}, [](const Progress&) {});
+    run_training(trainer, Waves{}, {.steps = 400, .log = folder / "log.csv", .report_every = 1}, [](const Progress&) {});
     return "no error";
   });
   INFO(message);

@@ -42,7 +42,9 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
 
   /// Weights and gradients in one layout; those of another backend or element do not compile.
   template <class WB, class WE> Record(Tape<B, E>& tape, const Array<WB, WE>& weights, Array<WB, WE>& gradients, StepRandom step_random = {})
-      : Record(tape, DeviceContext<B, E>::pointer(weights), const_cast<E*>(DeviceContext<B, E>::pointer(gradients)), step_random) {}
+      : Record(tape, DeviceContext<B, E>::pointer(weights), const_cast<E*>(DeviceContext<B, E>::pointer(gradients)), step_random) {
+    check(weights.size() == gradients.size(), "shape", "there are ", weights.size(), " weights and ", gradients.size(), " gradients");
+  }
 
   /// The same tape with another model's weights and gradients (null: frozen).
   Record with(const E* weights, E* gradients) const { return Record(*tape_, weights, gradients, random); }

@@ -7,7 +7,7 @@ SFUMATO_BEGIN
 
 template <class...> inline constexpr bool dependent_false = false;
 
-/// Instantiates rules: `require<rule::InnerExtent<K, K2>>();` as the first lines of a function.
+/// Instantiates rules: `require<rule::SameShape<Op, Left, Right>>();` as the first lines of a function.
 /// The first broken one speaks: clang expands a left fold from the left, and stops there.
 template <class... Rules> constexpr void require() { (..., void(Rules{})); }
 

@@ -38,7 +38,7 @@ template <class Model, class Law> struct Preconditioned {
   /// As the model's: noisy samples, a time and a label for each; a prediction of clean data.
   template <class Ctx, AnyValue Z> constexpr auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
     if constexpr (Ctx::counting) return ops::combine_samples(ctx, times, z, times, model(ctx, z, times, labels));
-    else return combined(ctx, z, times, labels);
+    else return combined(ctx, z, times, model(ctx, z, times, labels));
   }
   /// The same on symbols, for `cost_of`.
   constexpr auto operator()(Count& count, Index batch) const {
@@ -46,15 +46,23 @@ template <class Model, class Law> struct Preconditioned {
     return (*this)(count, Count::input<ImageShape>(batch), std::span(static_cast<const double*>(nullptr), n), std::span(static_cast<const int*>(nullptr), n));
   }
 
+  /// Likewise, for a model with an auxiliary classifier.
+  template <class Ctx, AnyValue Z>
+  auto with_logits(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const requires (Model::auxiliary_block > 0) {
+    const auto both = model.with_logits(ctx, z, times, labels);
+    const auto x = combined(ctx, z, times, both.prediction);
+    return typename Model::template Both<std::remove_const_t<decltype(x)>, std::remove_const_t<decltype(both.logits)>>{x, both.logits};
+  }
+
  private:
-  template <class Ctx, AnyValue Z> auto combined(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
+  template <class Ctx, AnyValue Z> auto combined(Ctx& ctx, const Z& z, std::span<const double> times, const Z& output) const {
     auto skip = ctx.workspace().template host<double>(times.size()), out = ctx.workspace().template host<double>(times.size());
     for (std::size_t b = 0; b < times.size(); ++b) {
       const SkipAndOut c = Law::at(times[b]);
       skip[b] = c.skip;
       out[b] = c.out;
     }
-    return ops::combine_samples(ctx, {skip.data(), skip.size()}, z, {out.data(), out.size()}, model(ctx, z, times, labels));
+    return ops::combine_samples(ctx, {skip.data(), skip.size()}, z, {out.data(), out.size()}, output);
   }
 };
 

@@ -137,7 +137,7 @@ void save_buffers(const std::filesystem::path& path, const std::vector<Parameter
 }
 
 /// Writes a model's weights under their bare names.
-template <class Model, class B, class E> void save_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights) {
+template <class Model, class B, class E> void save_weights(const std::filesystem::path& path, const Weights<Model, B, E>& weights) {
   save_buffers<B, E>(path, parameter_table(weights.model()), {{"", &weights.values()}}, {});
 }
 
@@ -160,8 +160,8 @@ enum class Resume {
   with_changes,  ///< same model only: a new learning rate, batch, loss, data set ...
 };
 
-/// Resumes from `save_checkpoint`'s file. Throws Error("checkpoint-mismatch") or Error("checkpoint-settings") with every
-/// difference; the trainer is then as it was.
+/// Resumes from `save_checkpoint`'s file. Throws Error("checkpoint-metadata") for another kind of file, and
+/// Error("checkpoint-mismatch") or Error("checkpoint-settings") with every difference; the trainer is then as it was.
 template <class T> void load_checkpoint(const std::filesystem::path& path, T& trainer, Resume resume = Resume::exact) {
   const io::SafetensorsFile file(path);
   const auto entry = [&](const char* key) {
@@ -175,7 +175,9 @@ template <class T> void load_checkpoint(const std::filesystem::path& path, T& tr
           " has ", key, " \"", digits, "\", expected a number below 10^18");
     return Index{std::stoll(digits)};
   };
-  const Index step = count("step"), samples = resume == Resume::exact ? count("samples") : 0;
+  const Index step = count("step");
+  check(step < Index{1} << 32, "checkpoint-metadata", path.string(), " has step ", step, ", expected one below 2^32");
+  const Index samples = resume == Resume::exact ? count("samples") : 0;
   if (resume == Resume::exact) {
     std::string differences;
     const auto wanted = detail::settings(trainer);

@@ -17,9 +17,9 @@ class ImageSource {
   explicit ImageSource(const io::ImageDataset& dataset) : dataset_(&dataset) {}
 
   /// Throws Error("dataset") unless the images are of S, (any, channels, height, width).
-  template <IsShape S> void require_shape() const {
+  template <IsShape S> requires (S::rank == 4) void require_shape() const {
     const io::ImageDataset& d = *dataset_;
-    check(S::rank == 4 && extent<S, 1> == d.channels && extent<S, 2> == d.height && extent<S, 3> == d.width, "dataset", "the images are ", d.height, " x ",
+    check(extent<S, 1> == d.channels && extent<S, 2> == d.height && extent<S, 3> == d.width, "dataset", "the images are ", d.height, " x ",
           d.width, " x ", d.channels, ", expected ", extent<S, 2>, " x ", extent<S, 3>, " x ", extent<S, 1>);
   }
   Index size() const { return static_cast<Index>(dataset_->size()); }

@@ -86,12 +86,12 @@ template <class T, class Data> Ended run_training(T& trainer, const Data& data, 
   const auto start = Clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   const Index first = trainer.step_count();
-  Index saved = -1;
+  Index saved = first > 0 ? first : -1;  // a resumed run's file need not be written again before it has done a step
   const auto save = [&] {
     if (saved == trainer.step_count()) return;
     const auto& weights = trainer.weights();
     check(std::isfinite(Kernels<typename T::backend>::squared_norm(weights.backend(), weights.size(), weights.data())), "non-finite-weights", "step ",
-          trainer.step_count(), " left weights that are not finite; the last checkpoint is kept");
+          trainer.step_count(), " left weights that are not finite; no checkpoint is written of them");
     if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, trainer);
     saved = trainer.step_count();
   };

@@ -1,0 +1,20 @@
+# cmake -P Expect.cmake -- succeeds|fails <regex> <command> <argument>...
+# The command must end so, with output that matches. (CTest's PASS_REGULAR_EXPRESSION alone ignores the exit status.)
+set(end "${CMAKE_ARGV4}")
+set(regex "${CMAKE_ARGV5}")
+set(command)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE 6 ${last})
+  list(APPEND command "${CMAKE_ARGV${i}}")
+endforeach()
+
+set(ENV{LC_ALL} C)
+execute_process(COMMAND ${command} OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
+# A result that is no number is a signal's name: a crash is never what was expected.
+if(NOT result MATCHES "^[0-9]+$" OR (end STREQUAL succeeds AND NOT result EQUAL 0) OR (end STREQUAL fails AND result EQUAL 0))
+  message("${output}")
+  message(FATAL_ERROR "ended with ${result}, but should have been a command that ${end} with: ${regex}")
+elseif(NOT output MATCHES "${regex}")
+  message("${output}")
+  message(FATAL_ERROR "ended with ${result} as expected, but without: ${regex}")
+endif()
