@@ -47,8 +47,8 @@ template <class Model, class Law> struct Preconditioned {
   }
 
   /// Likewise, for a model with an auxiliary classifier.
-  template <class Ctx, AnyValue Z>
-  auto with_logits(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const requires (Model::auxiliary_block > 0) {
+  template <class Ctx, AnyValue Z, class M = Model> requires (M::auxiliary_block > 0)
+  auto with_logits(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
     const auto both = model.with_logits(ctx, z, times, labels);
     const auto x = combined(ctx, z, times, both.prediction);
     return typename Model::template Both<std::remove_const_t<decltype(x)>, std::remove_const_t<decltype(both.logits)>>{x, both.logits};
