@@ -40,11 +40,7 @@ void evaluate(Arguments a) {
          << s.recall << ", inception score " << s.inception << "\n";
   }
   std::printf("%s", text.str().c_str());
-  if (!a.report.empty()) {
-    io::AtomicFile file(a.report);
-    file.write(std::string_view(text.str()));
-    file.commit();
-  }
+  if (!a.report.empty()) write_text(a.report, text.str());
 }
 
 }  // namespace

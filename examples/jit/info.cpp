@@ -49,7 +49,7 @@ template <class Model> void print_model(const std::string& name) {
   using Trunk = decltype(Model::trunk);
   const auto rule = [](const char* id, bool asked, const std::string& figures) { std::printf("  [%s] %s\n", id, asked ? ("holds: " + figures).c_str() : "is not asked: no such option"); };
   std::printf("rules:\n");  // those of the type hold, or it would not have compiled
-  rule("patch-divides-image", true, text(image_size<Model>, " = ", image_size<Model> / patch_size<Model>, " x ", patch_size<Model>));
+  rule("patch-divides-image", true, text(image_size<Model>, " = ", image_size<Model> / Model::patch, " x ", Model::patch));
   rule("heads-divide-width", true, text(Trunk::width, " = ", Trunk::heads, " x ", Trunk::width / Trunk::heads));
   rule("rotary-head-dim", Trunk::rotary, text(Trunk::width / Trunk::heads, " = 4 x ", Trunk::width / Trunk::heads / 4));
   rule("context-start", Trunk::context_tokens > 0, text(Trunk::context_tokens, " tokens at block ", Trunk::context_start, " of ", Trunk::depth));

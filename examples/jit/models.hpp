@@ -50,11 +50,6 @@ template <class Body> void with_model(const std::string& name, Body&& body) {
 /// Side and channels of a model's images, from its type.
 template <class Model> inline constexpr int image_size = sfumato::extent<typename Model::ImageShape, 2>;
 template <class Model> inline constexpr int image_channels = sfumato::extent<typename Model::ImageShape, 1>;
-template <class Model> inline constexpr int patch_size = [] {  // tokens = (image / patch)^2
-  int p = 1;
-  while (image_size<Model> / p * (image_size<Model> / p) > Model::tokens) ++p;
-  return p;
-}();
 
 /// Noise grows with the image beyond 256 pixels (JiT, section 4): image size / 256; small images keep 1.
 template <class Model> double noise_scale() { return image_size<Model> >= 256 ? image_size<Model> / 256.0 : 1.0; }

@@ -81,6 +81,30 @@ Index steps_in(double seconds, const auto& make_trainer, const auto& data) {
   return Index(std::clamp(seconds * double(steps) / elapsed, 1.0, 1e15));
 }
 
+/// The length of the cosine: that of the interrupted run, unless another one is asked for; in a new run at most what the time
+/// is enough for, as the rate must have come down when it is up.
+Index planned_steps(const Arguments& a, const auto& make_trainer, const auto& data) {
+  if (a.resume) {
+    if (a.with_changes) return a.loop.steps;
+    const auto metadata = io::SafetensorsFile(a.loop.checkpoint).metadata();
+    Index planned = a.loop.steps;
+    if (const auto found = metadata.find("total_steps"); found != metadata.end())
+      std::from_chars(found->second.data(), found->second.data() + found->second.size(), planned);
+    return !a.steps_given || (a.minutes > 0 && planned < a.loop.steps) ? planned : a.loop.steps;
+  }
+  if (a.minutes == 0) return a.loop.steps;
+  const Index possible = steps_in(0.93 * a.loop.seconds, make_trainer, data);
+  if (possible >= a.loop.steps) return a.loop.steps;
+  std::fprintf(stderr, "%g minutes are enough for about %lld of %lld steps here: the cosine ends there\n", a.minutes, static_cast<long long>(possible),
+               static_cast<long long>(a.loop.steps));
+  return possible;
+}
+
+/// For the last line of the output.
+const char* name_of(Ended ended) {
+  return ended == Ended::finished ? "done" : ended == Ended::out_of_time ? "out of time (go on with --resume)" : "interrupted (go on with --resume)";
+}
+
 template <class Model> void train(Arguments a) {
   using Objective = FlowObjective<Space::x, Space::v>;
   const std::filesystem::path out = a.out;
@@ -100,22 +124,7 @@ template <class Model> void train(Arguments a) {
   Objective objective;
   objective.noise_scale = noise_scale<Model>();
   const auto make_trainer = [&] { return std::make_unique<Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu>>(cpu, objective, a.train); };
-  if (a.train.schedule == Schedule::cosine) {
-    if (a.resume && !a.with_changes) {  // the plan that was made then, unless another one is asked for
-      const auto metadata = io::SafetensorsFile(a.loop.checkpoint).metadata();
-      Index planned = a.loop.steps;
-      if (const auto found = metadata.find("total_steps"); found != metadata.end())
-        std::from_chars(found->second.data(), found->second.data() + found->second.size(), planned);
-      if (!a.steps_given || (a.minutes > 0 && planned < a.loop.steps)) a.loop.steps = planned;
-    }
-    if (!a.resume && a.minutes > 0)
-      if (const Index possible = steps_in(0.93 * a.loop.seconds, make_trainer, source); possible < a.loop.steps) {
-        std::fprintf(stderr, "%g minutes are enough for about %lld of %lld steps here: the cosine ends there\n", a.minutes,
-                     static_cast<long long>(possible), static_cast<long long>(a.loop.steps));
-        a.loop.steps = possible;
-      }
-    a.train.total_steps = a.loop.steps;
-  }
+  if (a.train.schedule == Schedule::cosine) a.train.total_steps = a.loop.steps = planned_steps(a, make_trainer, source);
   const auto owner = make_trainer();
   auto& trainer = *owner;
   a.loop.log = out / "loss.csv";
@@ -130,8 +139,7 @@ template <class Model> void train(Arguments a) {
     ended = run_training(trainer, source, a.loop, [&](const Progress& p) { line(p); });
   }
   plot_loss(a.loop.log, out / "loss.png");
-  std::printf("%s after step %lld; wrote %s, %s, %s\n", ended == Ended::finished ? "done" : ended == Ended::out_of_time ? "out of time (go on with --resume)" : "interrupted (go on with --resume)", static_cast<long long>(trainer.step_count()),
-              a.loop.checkpoint.c_str(), a.loop.log.c_str(), (out / "loss.png").c_str());
+  std::printf("%s after step %lld; wrote %s, %s, %s\n", name_of(ended), static_cast<long long>(trainer.step_count()), a.loop.checkpoint.c_str(), a.loop.log.c_str(), (out / "loss.png").c_str());
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <sfumato/base/error.hpp>
 #include <sfumato/base/random.hpp>
 
+#include "check_error.hpp"
+
 #include <doctest/doctest.h>
 
 #include <Eigen/Core>
@@ -25,16 +27,7 @@ inline Eigen::MatrixXd normals(Eigen::Index rows, Eigen::Index cols, std::uint64
 /// `x` with `offset` added to every value.
 inline Eigen::MatrixXd shifted(const Eigen::MatrixXd& x, double offset) { return x.array() + offset; }
 
-template <class Code> void check_error(std::string_view id, Code&& code) {
-  try {
-    code();
-  } catch (const sfumato::Error& error) {
-    INFO(error.what());
-    CHECK(error.id() == id);
-    return;
-  }
-  FAIL_CHECK("no error, expected [" << std::string(id) << "]");
-}
+template <class Code> void check_error(std::string_view id, Code&& code) { ::check_error(code, id, {}); }
 
 inline void check_close(double value, double expected, double tolerance) {
   INFO(value, " is not ", expected);

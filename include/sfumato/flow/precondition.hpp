@@ -36,16 +36,13 @@ template <class Model, class Law> struct Preconditioned {
   static constexpr void parameters(auto& self, auto&& visit) { visit("", self.model); }
 
   /// As the model's: noisy samples, a time and a label for each; a prediction of clean data.
-  template <class Ctx, AnyValue Z> constexpr auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
-    if constexpr (Ctx::counting) return ops::combine_samples(ctx, times, z, times, model(ctx, z, times, labels));
-    else return combined(ctx, z, times, model(ctx, z, times, labels));
+  template <class Ctx, AnyValue Z> auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
+    return combined(ctx, z, times, model(ctx, z, times, labels));
   }
   /// The same on symbols, for `cost_of`.
   constexpr auto operator()(Count& count, Index batch) const {
-    const auto n = static_cast<std::size_t>(batch);
-    return (*this)(count, Count::input<ImageShape>(batch), std::span(static_cast<const double*>(nullptr), n), std::span(static_cast<const int*>(nullptr), n));
+    return ops::combine_samples(count, {}, Count::input<ImageShape>(batch), {}, model(count, batch));
   }
-
   /// Likewise, for a model with an auxiliary classifier.
   template <class Ctx, AnyValue Z, class M = Model> requires (M::auxiliary_block > 0)
   auto with_logits(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {

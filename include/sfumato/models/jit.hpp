@@ -18,7 +18,7 @@ template <int ImageSize, int Channels, int PatchSize, int NumClasses> struct Ima
 template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Options> struct JiT {
   static_assert(option::Among<option::bottleneck, option::auxiliary_classifier, option::waive>::template check<Options...>());
 
-  static constexpr int width = Trunk::width, classes = Input::classes, tokens = Input::tokens, token_dim = Input::token_dim;
+  static constexpr int width = Trunk::width, classes = Input::classes, patch = Input::patch, tokens = Input::tokens, token_dim = Input::token_dim;
   static constexpr int bottleneck = [] {
     using B = option::find<option::bottleneck, Bottleneck<0>, Options...>;
     return B::width;
