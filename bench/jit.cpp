@@ -86,7 +86,7 @@ void sampler(benchmark::State& state) {
   Weights<JiT_B_16, Cpu> weights(cpu, 1);
   Run<Cpu> run(workspace, weights.data());
   const std::vector<int> labels{207, 360};
-  const SamplerOptions options{.steps = 3, .method = Method::heun, .guidance = 3};
+  const SamplerOptions options{.steps = 3, .guidance = 3};
   for (auto _ : state) sample<Image>(run, weights.model(), Objective{}, std::span<const int>(labels), 0, 0, options);
   bench::report(state, 5 * 2 * double(cost_of<JiT_B_16>(2).macs), cpu.threads());
 }

@@ -15,5 +15,6 @@ configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/sfumatoConfig.cmake.in"
   INSTALL_DESTINATION "${sfumato_package_dir}" NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(sfumatoConfigVersion.cmake COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/sfumatoConfig.cmake" "${CMAKE_CURRENT_BINARY_DIR}/sfumatoConfigVersion.cmake"
+  "${CMAKE_CURRENT_LIST_DIR}/SfumatoReject.cmake" "${CMAKE_CURRENT_LIST_DIR}/Expect.cmake"
   DESTINATION "${sfumato_package_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/sfumato")

@@ -1,6 +1,8 @@
-# How tests become CTest tests. Labels: unit, static, reject, headers, layering, scripts, install, example, fuzz.
+# How tests become CTest tests. Labels: unit, static, reject, headers, layering, scripts, install, example, fuzz,
+# compile-time.
 include_guard()
 include("${CMAKE_CURRENT_LIST_DIR}/DoctestDiscover.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/SfumatoReject.cmake")
 
 # sfumato_add_unit_tests(<folder> <library>): tests/<folder>/*.cpp become the doctest program test_<folder>, and each
 # test case the CTest test "<folder>: <case>".
@@ -20,27 +22,6 @@ endfunction()
 function(sfumato_add_build_test test label)
   add_test(NAME ${test} COMMAND "${CMAKE_COMMAND}" --build "${CMAKE_BINARY_DIR}" --config $<CONFIG> --target ${ARGN})
   set_tests_properties(${test} PROPERTIES LABELS ${label} RESOURCE_LOCK build_tree TIMEOUT 3600)
-endfunction()
-
-# sfumato_add_reject_tests(<file>...): each file must compile, and must not with -DSFUMATO_REJECT; then the compiler's
-# words must match the regular expression in the file's first line: "// reject: <regex>".
-function(sfumato_add_reject_tests)
-  set(compile "${CMAKE_CXX_COMPILER}" ${CMAKE_CXX20_STANDARD_COMPILE_OPTION} -fsyntax-only)
-  set(directories "$<TARGET_PROPERTY:sfumato,INTERFACE_INCLUDE_DIRECTORIES>")
-  foreach(file IN LISTS ARGN)
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
-    cmake_path(GET file STEM name)
-    file(STRINGS "${file}" first_line LIMIT_COUNT 1)
-    if(NOT first_line MATCHES "^// reject: (.+)$")
-      message(FATAL_ERROR "${file}: the first line must be '// reject: <regex>'")
-    endif()
-    add_test(NAME reject.${name}.accepts COMMAND_EXPAND_LISTS
-      COMMAND ${compile} "-I$<JOIN:${directories},;-I>" "${file}")
-    add_test(NAME reject.${name} COMMAND_EXPAND_LISTS
-      COMMAND "${CMAKE_COMMAND}" -P "${PROJECT_SOURCE_DIR}/cmake/Expect.cmake" -- fails "${CMAKE_MATCH_1}"
-              ${compile} "-I$<JOIN:${directories},;-I>" -DSFUMATO_REJECT "${file}")
-    set_tests_properties(reject.${name}.accepts reject.${name} PROPERTIES LABELS reject)
-  endforeach()
 endfunction()
 
 # sfumato_add_program_test(<name> succeeds|fails <regex> <target> <argument>...): the CTest test example.<name> runs the

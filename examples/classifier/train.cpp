@@ -41,8 +41,9 @@ struct Arguments {
   std::filesystem::path data, out = "fashion_classifier.safetensors";
   double epochs = 10;
   int threads = 0;
-  TrainOptions options{.batch = 128, .learning_rate = 2e-3, .schedule = Schedule::cosine, .warmup = 200, .weight_decay = 0.05, .clip = 1,
+  TrainOptions options{.batch = 128, .learning_rate = 2e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1,
                        .ema1 = 0.998, .ema2 = 0.99, .flip = true};
+  AdamW optimiser{.weight_decay = 0.05};
 };
 
 void run(Arguments a) {
@@ -55,7 +56,7 @@ void run(Arguments a) {
         " images, expected 1 to 2^31");
   a.options.total_steps = Index(steps);
   backend::Cpu cpu(a.threads);
-  Trained trainer(cpu, Classification{}, a.options);
+  Trained trainer(cpu, Classification{}, a.options, a.optimiser);
   example::train(trainer, ImageSource(train), {.steps = a.options.total_steps}, "classifier");
   std::printf("right on the test set: %.2f %%\n", 100 * accuracy(trainer, test));
   save_buffers<backend::Cpu, float>(a.out, parameter_table(trainer.model()), {{"", &trainer.ema1()}}, {});

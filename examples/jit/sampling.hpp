@@ -40,7 +40,6 @@ template <class Model, class Consume> void draw(SamplingArguments a, const std::
   using namespace sfumato;
   using Image = typename Model::ImageShape;
   check(a.batch > 0 && a.batch <= 65536, "sampler-options", "the batch must be in 1..65536, found ", a.batch);
-  if (a.euler) a.sampler.method = Method::euler;
   a.sampler.validate();
   backend::Cpu cpu(a.threads);
   Workspace workspace(cpu);
@@ -57,7 +56,10 @@ template <class Model, class Consume> void draw(SamplingArguments a, const std::
     const auto show = [&](int step) {
       std::fprintf(stderr, "\rimages %zu-%zu of %zu: step %d/%d ", first + 1, first + part.size(), labels.size(), step + 1, a.sampler.steps);
     };
-    const auto x = sample<Image>(run, weights.model(), objective, part, a.seed, a.first + Index(first), a.sampler, show);
+    const auto by = [&]<class Method>(Method) {
+      return sample<Image, Method>(run, weights.model(), objective, part, a.seed, a.first + Index(first), a.sampler, show);
+    };
+    const auto x = a.euler ? by(Euler{}) : by(Heun{});
     images.resize(part.size() * std::size_t(Image::row));
     ops::output(run, x, std::span(images));
     consume(std::span<const float>(images));

@@ -25,6 +25,7 @@ struct Arguments {
   int threads = 0;
   // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 1024 --learning-rate 2e-4 --ema1 0.9999 ...
   TrainOptions train{.batch = 32, .learning_rate = 2e-3, .warmup = 100, .ema1 = 0.998, .ema2 = 0.99};
+  AdamW optimiser{};
   LoopOptions loop{.steps = 8000, .checkpoint_every = 500};
 };
 
@@ -123,7 +124,7 @@ template <class Model> void train(Arguments a) {
   backend::Cpu cpu(a.threads);
   Objective objective;
   objective.noise_scale = noise_scale<Model>();
-  const auto make_trainer = [&] { return std::make_unique<Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu>>(cpu, objective, a.train); };
+  const auto make_trainer = [&] { return std::make_unique<Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu>>(cpu, objective, a.train, a.optimiser); };
   if (a.train.schedule == Schedule::cosine) a.train.total_steps = a.loop.steps = planned_steps(a, make_trainer, source);
   const auto owner = make_trainer();
   auto& trainer = *owner;
@@ -156,7 +157,7 @@ void add_train(CLI::App& app) {
   command->add_option("--accumulate", a->train.accumulate, "micro-batches per step")->capture_default_str();
   command->add_option("--learning-rate", a->train.learning_rate)->capture_default_str();
   command->add_option("--warmup", a->train.warmup, "steps of linear warm-up")->capture_default_str();
-  command->add_option("--weight-decay", a->train.weight_decay)->capture_default_str();
+  command->add_option("--weight-decay", a->optimiser.weight_decay)->capture_default_str();
   command->add_option("--clip", a->train.clip, "largest gradient norm; 0: no clipping")->capture_default_str();
   command->add_option("--ema1", a->train.ema1, "decay of the first moving average, the one that samples are drawn from")->capture_default_str();
   command->add_option("--ema2", a->train.ema2)->capture_default_str();

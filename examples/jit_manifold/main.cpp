@@ -69,8 +69,8 @@ template <int D, class Trainer, class Weights> void measure_samples(Trainer& tra
                                                                     Result& result) {
   auto run = trainer.run(weights);
   const std::vector<int> labels(static_cast<std::size_t>(o.samples), 0);
-  const SamplerOptions sampler{.steps = 50, .method = Method::euler};
-  const auto x = sample<Shape<any, D>>(run, trainer.model(), trainer.objective, labels, o.seed, 0, sampler);
+  const SamplerOptions sampler{.steps = 50};
+  const auto x = sample<Shape<any, D>, Euler>(run, trainer.model(), trainer.objective, labels, o.seed, 0, sampler);
   std::vector<float> host(static_cast<std::size_t>(x.size()));
   ops::output(run, x, std::span(host));
   std::vector<double> distances;
@@ -94,7 +94,6 @@ TrainOptions train_options(const Options& o) {
   train.minimum_rate = o.rate / 100;
   train.schedule = Schedule::cosine;
   train.total_steps = o.steps;
-  train.beta2 = 0.999;
   train.ema1 = train.ema2 = 0.995;
   train.seed = o.seed;
   return train;
@@ -106,7 +105,7 @@ template <int D, Space P> Result run_one(backend::Cpu& cpu, const Options& o) {
   const auto start = std::chrono::steady_clock::now();
   Objective objective;
   objective.label_dropout = 0;
-  Trainer<Model<D, P>, Shape<any, D>, Objective, backend::Cpu> trainer(cpu, objective, train_options(o));
+  Trainer<Model<D, P>, Shape<any, D>, Objective, backend::Cpu> trainer(cpu, objective, train_options(o), {.beta2 = 0.999});
   const Embedding<D> embedding(o.seed);
   LoopOptions loop;
   loop.steps = o.steps;

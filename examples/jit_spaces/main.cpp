@@ -34,7 +34,7 @@ constexpr std::string_view pairs[] = {"x/x", "x/eps", "x/v", "eps/x", "eps/eps",
 struct Options {
   Index steps = 4000, batch = 128, samples = 2000;
   double rate = 2e-3, ema = 0.998;
-  SamplerOptions sampler{.steps = 15, .method = Method::heun, .guidance = 2.5, .guidance_low = 0.1};
+  SamplerOptions sampler{.steps = 15, .guidance = 2.5, .guidance_low = 0.1};
   int threads = 0;
   std::uint64_t seed = 1;
   std::vector<std::string> only;
@@ -207,7 +207,7 @@ void run(const Options& o) {
       static_cast<long long>(parameter_count<Model<Space::x>>()), double(cost_of<Model<Space::x>>(1).macs) * 1e-6,
       static_cast<long long>(o.steps), static_cast<long long>(o.batch), o.rate, o.ema, cpu.threads(),
       static_cast<long long>(o.samples), o.sampler.guidance, o.sampler.steps,
-      o.sampler.method == Method::heun ? "Heun" : "Euler", 100 * scorer.accuracy());
+      "Heun", 100 * scorer.accuracy());
   std::fflush(stdout);
   std::vector<Result> results;
   run_prediction<Space::x>(setting, results);

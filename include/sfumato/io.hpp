@@ -8,3 +8,4 @@
 #include <sfumato/train/checkpoint.hpp>
 #include <sfumato/train/image_source.hpp>
 #include <sfumato/train/loop.hpp>
+#include <sfumato/train/weights_file.hpp>

@@ -1,5 +1,6 @@
-// Sfumato: flow and diffusion transformers as compile-time types. The front door for programs; it needs Eigen alone.
-// Files, images and checkpoints are behind <sfumato/io.hpp>.
+// Sfumato: flow and diffusion transformers as compile-time types. The front door for programs.
+// Behind doors of their own: files, images and checkpoints (<sfumato/io.hpp>), metrics (<sfumato/metrics.hpp>), which need other
+// libraries, and time to compile.
 #pragma once
 
 #include <sfumato/autodiff/count.hpp>
@@ -7,17 +8,18 @@
 #include <sfumato/autodiff/record.hpp>
 #include <sfumato/autodiff/run.hpp>
 #include <sfumato/backend/cpu/cpu.hpp>
+#include <sfumato/backend/observed.hpp>
 #include <sfumato/backend/reference/reference.hpp>
 #include <sfumato/design/budget.hpp>
+#include <sfumato/flow/classification.hpp>
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/flow/precondition.hpp>
 #include <sfumato/flow/sampler.hpp>
-#include <sfumato/metrics/frechet_distance.hpp>
-#include <sfumato/metrics/inception_score.hpp>
-#include <sfumato/metrics/precision_recall.hpp>
 #include <sfumato/models/classifier.hpp>
 #include <sfumato/models/jit.hpp>
 #include <sfumato/ops/einsum.hpp>
 #include <sfumato/tensor/tensor.hpp>
+#include <sfumato/train/muon.hpp>
+#include <sfumato/train/samples.hpp>
 #include <sfumato/train/trainer.hpp>
 #include <sfumato/train/weights.hpp>

@@ -14,21 +14,23 @@ namespace {
 using X = Shape<any, 4>;
 
 // dz/dt = z cos(4 t) + t from z = 1, in f64.
-double solve(Method method, int steps) {
+template <class Method> double solve(int steps) {
   Fixture f;
   auto z = ops::input_from<Shape<any, 1>>(f.run, 1, [](double* out) { *out = 1; });
-  z = integrate(f.run, z, {steps, method}, [&](const auto& at, double t) {
+  z = integrate<Method>(f.run, z, {.steps = steps}, [&](const auto& at, double t) {
     const auto drift = ops::input_from<Shape<any, 1>>(f.run, 1, [&](double* out) { *out = t; });
     return ops::combine(f.run, std::cos(4 * t), at, 1, drift);
   }, NoProgress{});
   return host(f.run, z)[0];
 }
 
-double error_ratio(Method method, int steps, double exact) { return std::abs(solve(method, steps) - exact) / std::abs(solve(method, 2 * steps) - exact); }
+template <class Method> double error_ratio(int steps, double exact) {
+  return std::abs(solve<Method>(steps) - exact) / std::abs(solve<Method>(2 * steps) - exact);
+}
 
-Values drawn(const SamplerOptions& options, const std::vector<int>& labels, const Net& net = {}, Index first = 0, std::uint64_t seed = 5) {
+template <class Method = Heun> Values drawn(const SamplerOptions& options, const std::vector<int>& labels, const Net& net = {}, Index first = 0, std::uint64_t seed = 5) {
   Fixture f;
-  return host(f.run, sample<X>(f.run, net, FlowObjective<Space::x>{}, labels, seed, first, options));
+  return host(f.run, sample<X, Method>(f.run, net, FlowObjective<Space::x>{}, labels, seed, first, options));
 }
 
 // The x-, eps- and v-networks of the same velocity u(z, t) = 0.4 z - 0.1.
@@ -50,19 +52,21 @@ struct Still {  // x = z: no velocity
 
 }  // namespace
 
-TEST_CASE("Euler is of order 1, Heun of order 2, its last Euler step included") {
-  const double exact = solve(Method::heun, 1 << 14);
-  CHECK(error_ratio(Method::euler, 128, exact) == doctest::Approx(2).epsilon(0.03));
-  CHECK(error_ratio(Method::euler, 512, exact) == doctest::Approx(2).epsilon(0.01));
-  CHECK(error_ratio(Method::heun, 128, exact) == doctest::Approx(4).epsilon(0.05));
-  CHECK(error_ratio(Method::heun, 256, exact) == doctest::Approx(4).epsilon(0.03));
-  CHECK(std::abs(solve(Method::heun, 64) - exact) < 0.2 * std::abs(solve(Method::euler, 64) - exact));
+TEST_CASE("Euler is of order 1, Heun of order 2, its last Euler step included, Adams-Bashforth of order 3") {
+  const double exact = solve<AdamsBashforth3>(1 << 14);
+  CHECK(error_ratio<Euler>(128, exact) == doctest::Approx(2).epsilon(0.03));
+  CHECK(error_ratio<Euler>(512, exact) == doctest::Approx(2).epsilon(0.01));
+  CHECK(error_ratio<Heun>(128, exact) == doctest::Approx(4).epsilon(0.05));
+  CHECK(error_ratio<Heun>(256, exact) == doctest::Approx(4).epsilon(0.03));
+  CHECK(error_ratio<AdamsBashforth3>(128, exact) == doctest::Approx(8).epsilon(0.05));
+  CHECK(error_ratio<AdamsBashforth3>(256, exact) == doctest::Approx(8).epsilon(0.03));
+  CHECK(std::abs(solve<Heun>(64) - exact) < 0.2 * std::abs(solve<Euler>(64) - exact));
 }
 
-TEST_CASE("one step of Heun is a step of Euler") { CHECK(solve(Method::heun, 1) == solve(Method::euler, 1)); }
+TEST_CASE("one step of Heun is a step of Euler") { CHECK(solve<Heun>(1) == solve<Euler>(1)); }
 
 TEST_CASE("the guidance interval is open on both sides, and closed at 0") {
-  SamplerOptions options{50, Method::heun, 3, 0.1, 1};
+  SamplerOptions options{50, 3, 0.1, 1};
   CHECK(options.guidance_at(0) == 1);
   CHECK(options.guidance_at(5.0 / 50) == 1);
   CHECK(options.guidance_at(6.0 / 50) == 3);
@@ -76,16 +80,17 @@ TEST_CASE("the guidance interval is open on both sides, and closed at 0") {
 }
 
 TEST_CASE("the network is called as often as the method says, the unconditional pass only where it counts") {
-  const auto calls = [](const SamplerOptions& options) {
+  const auto calls = []<class Method>(Method, const SamplerOptions& options) {
     int count = 0;
-    drawn(options, {0, 1}, Net{nullptr, nullptr, &count});
+    drawn<Method>(options, {0, 1}, Net{nullptr, nullptr, &count});
     return count;
   };
-  CHECK(calls({10, Method::euler}) == 10);
-  CHECK(calls({10, Method::heun}) == 19);
-  CHECK(calls({10, Method::euler, 2}) == 20);
-  CHECK(calls({50, Method::heun, 2}) == 198);              // 99 velocities, as in arXiv 2511.13720
-  CHECK(calls({10, Method::euler, 2, 0.35, 0.75}) == 14);  // guided at 0.4 ... 0.7
+  CHECK(calls(Euler{}, {10}) == 10);
+  CHECK(calls(Heun{}, {10}) == 19);
+  CHECK(calls(Euler{}, {10, 2}) == 20);
+  CHECK(calls(Heun{}, {50, 2}) == 198);              // 99 velocities, as in arXiv 2511.13720
+  CHECK(calls(Euler{}, {10, 2, 0.35, 0.75}) == 14);  // guided at 0.4 ... 0.7
+  CHECK(calls(AdamsBashforth3{}, {10}) == 12);
 }
 
 TEST_CASE("labels and null labels, times on the grid, progress after each step") {
@@ -93,7 +98,7 @@ TEST_CASE("labels and null labels, times on the grid, progress after each step")
   std::vector<int> labels, done;
   Values times;
   const std::vector<int> asked{2, 3};
-  sample<X>(f.run, Net{&labels, &times}, FlowObjective<Space::x>{}, asked, 1, 0, {2, Method::heun, 1.5}, [&](int i) { done.push_back(i); });
+  sample<X>(f.run, Net{&labels, &times}, FlowObjective<Space::x>{}, asked, 1, 0, {2, 1.5}, [&](int i) { done.push_back(i); });
   CHECK(labels == std::vector<int>{2, 3, 3, 3, 2, 3, 3, 3, 2, 3, 3, 3});
   CHECK(times == Values{0, 0, 0, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5});
   CHECK(done == std::vector<int>{0, 1});
@@ -131,7 +136,7 @@ TEST_CASE("sampling starts from the image's own noise, at the objective's scale"
   FlowObjective<Space::x> objective;
   objective.noise_scale = 2;
   const std::vector<int> labels{0, 0, 0};
-  const Values z = host(f.run, sample<X>(f.run, Still{}, objective, labels, 8, 10, {4, Method::heun}));
+  const Values z = host(f.run, sample<X>(f.run, Still{}, objective, labels, 8, 10, {4}));
   for (std::size_t i = 0; i < z.size(); ++i) CHECK(z[i] == doctest::Approx(2 * Random{8, Stream::sample, 0}.normal(40 + i)).epsilon(1e-12));
 }
 
@@ -146,7 +151,7 @@ TEST_CASE("an image is the same bits in any batch, on any number of threads") {
     weights.values().upload(numbers);
     Workspace<Cpu> workspace(device);
     Run<Cpu> ctx(workspace, weights.data());
-    return host(ctx, sample<Model::ImageShape>(ctx, weights.model(), FlowObjective<Space::x>{}, labels, 4, first, {5, Method::heun, 2, 0.1, 1}));
+    return host(ctx, sample<Model::ImageShape>(ctx, weights.model(), FlowObjective<Space::x>{}, labels, 4, first, {5, 2, 0.1, 1}));
   };
   const Values all = draw({0, 1, 2, 3, 4, 5, 0, 1, 2, 3}, 0, 1);
   CHECK(draw({0, 1, 2, 3, 4, 5, 0, 1, 2, 3}, 0, 3) == all);
@@ -164,7 +169,7 @@ TEST_CASE("sampling finds its memory again and keeps none") {
   Workspace<Cpu> workspace(device);
   Run<Cpu> ctx(workspace, nullptr);
   const std::vector<int> labels{0, 1, 2};
-  const auto draw = [&](int steps) { sample<X>(ctx, Net{}, FlowObjective<Space::x>{}, labels, 1, 0, {steps, Method::heun, 2}); };
+  const auto draw = [&](int steps) { sample<X>(ctx, Net{}, FlowObjective<Space::x>{}, labels, 1, 0, {steps, 2}); };
   draw(2);
   const Index allocations = workspace.allocations();
   draw(20);
@@ -174,14 +179,14 @@ TEST_CASE("sampling finds its memory again and keeps none") {
 
 TEST_CASE("options that mean nothing are errors with their numbers") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  check_error([] { drawn({0, Method::heun}, {0}); }, "sampler-options", {"steps", "found 0"});
-  check_error([] { drawn({-3, Method::heun}, {0}); }, "sampler-options", {"steps", "found -3"});
-  check_error([] { drawn({4, Method::heun, -1}, {0}); }, "sampler-options", {"guidance", "found -1"});
-  check_error([&] { drawn({4, Method::heun, nan}, {0}); }, "sampler-options", {"guidance", "nan"});
-  check_error([] { drawn({4, Method::heun, 2, 0.6, 0.5}, {0}); }, "sampler-options", {"interval", "0.6", "0.5"});
-  check_error([] { drawn({4, Method::heun, 2, -0.1, 0.5}, {0}); }, "sampler-options", {"interval", "-0.1"});
-  check_error([] { drawn({4, Method::heun, 2, 0, 1.5}, {0}); }, "sampler-options", {"interval", "1.5"});
-  check_error([&] { drawn({4, Method::heun, 2, nan, 1}, {0}); }, "sampler-options", {"interval", "nan"});
+  check_error([] { drawn({0}, {0}); }, "sampler-options", {"steps", "found 0"});
+  check_error([] { drawn({-3}, {0}); }, "sampler-options", {"steps", "found -3"});
+  check_error([] { drawn({4, -1}, {0}); }, "sampler-options", {"guidance", "found -1"});
+  check_error([&] { drawn({4, nan}, {0}); }, "sampler-options", {"guidance", "nan"});
+  check_error([] { drawn({4, 2, 0.6, 0.5}, {0}); }, "sampler-options", {"interval", "0.6", "0.5"});
+  check_error([] { drawn({4, 2, -0.1, 0.5}, {0}); }, "sampler-options", {"interval", "-0.1"});
+  check_error([] { drawn({4, 2, 0, 1.5}, {0}); }, "sampler-options", {"interval", "1.5"});
+  check_error([&] { drawn({4, 2, nan, 1}, {0}); }, "sampler-options", {"interval", "nan"});
   check_error([] { drawn({4}, {0, 4}); }, "label-range", {"label 4", "sample 1", "0..3"});
   check_error([] { drawn({4}, {-1}); }, "label-range", {"label -1"});
   check_error([] { drawn({4}, {}); }, "batch", {"found 0"});

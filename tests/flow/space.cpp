@@ -106,6 +106,7 @@ TEST_CASE("laws of times stay in [0, 1] and have their quantiles") {
   struct Quantile { std::size_t at; double normal; };
   for (const auto& [at, normal] : {Quantile{1000, -1.644854}, {5000, -0.674490}, {10000, 0}, {15000, 0.674490}, {19000, 1.644854}}) {
     CHECK(draw(UniformTime{})[at] == doctest::Approx(double(at) / 20000).epsilon(0.05));
+    CHECK(std::tan(0.5 * 3.14159265358979 * double(at) / 20000) == doctest::Approx(draw(CosineTime{})[at] / (1 - draw(CosineTime{})[at])).epsilon(0.06));
     CHECK(draw(LogitNormal<>{})[at] == doctest::Approx(sigmoid(-0.8 + 0.8 * normal)).epsilon(0.03));
     CHECK(draw(Wide{})[at] == doctest::Approx(sigmoid(2 * normal)).epsilon(0.1));
   }

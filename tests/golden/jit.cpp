@@ -136,14 +136,14 @@ struct ScalarNet {
   }
 };
 
-double integrate_scalar(const SamplerOptions& options) {
+template <class Method> double integrate_scalar(const SamplerOptions& options) {
   Reference device;
   Workspace<Reference> workspace(device);
   Run<Reference, double> ctx(workspace, nullptr);
   const FlowObjective<Space::x> objective;
   const int label = 0;
   auto z = ops::input_from<Shape<any, 1>>(ctx, 1, [](double* out) { *out = 1; });
-  z = integrate(ctx, z, options, [&](const auto& at, double t) {
+  z = integrate<Method>(ctx, z, options, [&](const auto& at, double t) {
     return guided_velocity(ctx, ScalarNet{}, objective, at, t, std::span(&label, 1), options.guidance_at(t));
   }, NoProgress{});
   return host(ctx, z)[0];
@@ -216,14 +216,16 @@ TEST_CASE("JiT: a tiny network, stage by stage, f64 on Cpu") { run_tiny<Cpu, dou
 TEST_CASE("JiT: a tiny network, stage by stage, f32 on Cpu") { run_tiny<Cpu, float>(1e-5); }
 
 TEST_CASE("JiT: Euler, Heun, guidance and clamp on one number") {
-  struct Row { int steps; Method method; double plain, guided, late; };
-  for (const Row& row : {Row{4, Method::euler, .917775000, 1.418725000, 1.403775000}, {4, Method::heun, .926924879, 1.435717632, 1.430569920},
-                         {50, Method::euler, .971686164, 1.510342876, 1.507285421}, {50, Method::heun, .972983565, 1.510712307, 1.507850727}}) {
-    const std::string name = text(row.steps, row.method == Method::euler ? " Euler" : " Heun", " steps");
-    check_near(integrate_scalar({row.steps, row.method, 1, 0, 1}), row.plain, 1e-9, name + ", w = 1");
-    check_near(integrate_scalar({row.steps, row.method, 2, 0, 1}), row.guided, 1e-9, name + ", w = 2");
-    check_near(integrate_scalar({row.steps, row.method, 2, 0.1, 1}), row.late, 1e-9, name + ", w = 2 on (0.1, 1)");
-  }
+  const auto row = []<class Method>(Method, const char* name, int steps, double plain, double guided, double late) {
+    const std::string what = text(steps, " steps of ", name);
+    check_near(integrate_scalar<Method>({steps, 1, 0, 1}), plain, 1e-9, what + ", w = 1");
+    check_near(integrate_scalar<Method>({steps, 2, 0, 1}), guided, 1e-9, what + ", w = 2");
+    check_near(integrate_scalar<Method>({steps, 2, 0.1, 1}), late, 1e-9, what + ", w = 2 on (0.1, 1)");
+  };
+  row(Euler{}, "Euler", 4, .917775000, 1.418725000, 1.403775000);
+  row(Heun{}, "Heun", 4, .926924879, 1.435717632, 1.430569920);
+  row(Euler{}, "Euler", 50, .971686164, 1.510342876, 1.507285421);
+  row(Heun{}, "Heun", 50, .972983565, 1.510712307, 1.507850727);
 }
 
 TEST_CASE("JiT: the law of times") {

@@ -182,7 +182,7 @@ TEST_CASE("JiT's walk: training in v by x-prediction, then sampling with guidanc
 
   auto ctx = trainer.run(trainer.weights());
   const std::vector<int> labels{0, 999};
-  const auto image = sample<Small::ImageShape>(ctx, trainer.model(), trainer.objective, labels, 1, 0, {3, Method::heun, 2, 0.1, 1});
+  const auto image = sample<Small::ImageShape>(ctx, trainer.model(), trainer.objective, labels, 1, 0, {3, 2, 0.1, 1});
   static_assert(has_shape<decltype(image), 3, 256, 256>);
   CHECK(image.batch == 2);
   std::vector<float> pixels(static_cast<std::size_t>(image.size()));

@@ -1,7 +1,8 @@
 // The list of ops: one struct per use of an op. From it the tests generate gradient checks, comparisons between backends,
 // between contexts, and cost checks; contexts.cpp fails when an op's front door is in none of them.
 //
-// A case has the input shapes, the parameters, and `build(ctx, params, x...)`; `ops` names the front doors it stands for.
+// A case has the input shapes, the parameters (a layer will do), and `build(ctx, params, x...)`; `ops` names the front doors it
+// stands for. What an op keeps should be a multiple of 16 elements: memory comes in steps of 64 bytes, and costs are compared.
 #pragma once
 
 #include <sfumato/nn/embeddings.hpp>
@@ -31,14 +32,14 @@ struct Case {
   static constexpr bool draws = false;       ///< training differs from inference by design
   static constexpr bool rounds_twice = false;  ///< training rounds an intermediate that inference keeps wide: bf16 differs
   static constexpr double margin = 0;        ///< inputs stay this far from zero: a kink
-  static constexpr Index macs = 0;
+  static constexpr Index macs = 0;           ///< of the whole batch
 };
 
 // Elementwise and gated non-linearities ---------------------------------------------------------------------------------
 
-template <Activation Act> struct Activate : Case {
+template <auto Act> struct Activate : Case {
   static constexpr std::string_view ops = "activation";
-  static constexpr double margin = Act == Activation::relu ? 0.01 : 0;
+  static constexpr double margin = 0.01;  // some have a kink
   using Values = Inputs<Shape<any, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::activation(ctx, x, Act); }
 };
@@ -228,14 +229,32 @@ struct Mean : Case {
   using Values = Inputs<Shape<any, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::mean<1>(ctx, x); }
 };
-struct AddParameter : Case {
+template <class S> struct AddParameter : Case {
   static constexpr std::string_view ops = "add_parameter";
   struct Parameters {
-    Param<Shape<1, 4, 8>> position;
-    static constexpr void parameters(auto& self, auto&& visit) { visit("position", self.position); }
+    Param<S> p;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("p", self.p); }
   };
   using Values = Inputs<Shape<any, 4, 8>>;
-  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::add_parameter(ctx, x, p.position); }
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::add_parameter(ctx, x, p.p); }
+};
+template <class S> struct MultiplyParameter : Case {
+  static constexpr std::string_view ops = "multiply_parameter";
+  using Parameters = typename AddParameter<S>::Parameters;
+  using Values = Inputs<Shape<any, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::multiply_parameter(ctx, x, p.p); }
+};
+struct ParameterAsValue : Case {
+  static constexpr std::string_view ops = "parameter";
+  using Parameters = AddParameter<Shape<1, 4, 8>>::Parameters;
+  using Values = Inputs<>;
+  static constexpr auto build(auto& ctx, const auto& p) { return ops::parameter<Shape<any, 4, 8>>(ctx, p.p, batch); }
+};
+struct DynamicTanh : Case {  // a norm put together from ops, and modulated as any other
+  static constexpr std::string_view ops = "activation";
+  using Parameters = DyT::Layer<16>;
+  using Values = Inputs<Shape<any, 4, 16>, Shape<any, 3 * 16>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x, const auto& m) { return layer::modulated<2, 0>(ctx, p, x, m); }
 };
 template <ops::PatchOrder Order> struct Patchify : Case {
   static constexpr std::string_view ops = "patchify";
@@ -333,7 +352,8 @@ using Cases = std::tuple<
     EinsumWithParameter<Shape<any, 4, 8>, Shape<12, 8>, "b n d, m d -> b n m", 2 * 4 * 12 * 8>,
     EinsumWithParameter<Shape<any, 4, 2, 8>, Shape<6, 8, 2>, "b n h d, m d h -> b m h n", 2 * 4 * 2 * 8 * 6>, SelfAttend<false, 0, false>, SelfAttend<true, 0, false>, SelfAttend<false, 4, true>,
     SelfAttend<true, 4, true>, Attend, Combine, Scale, Add, AddToItself, Subtract, Multiply, Square, CombineSamples, ScaleSamples, Reshape,
-    Slice<1, 1, 3>, Slice<2, 4, 8>, Concat<1>, Concat<2>, Permute, Broadcast<1>, Broadcast<2>, Broadcast<3>, Sum<1>, Sum<2>, Mean, AddParameter,
+    Slice<1, 1, 3>, Slice<2, 4, 8>, Concat<1>, Concat<2>, Permute, Broadcast<1>, Broadcast<2>, Broadcast<3>, Sum<1>, Sum<2>, Mean, AddParameter<Shape<1, 4, 8>>, AddParameter<Shape<8>>, MultiplyParameter<Shape<8>>, MultiplyParameter<Shape<1>>, ParameterAsValue,
+    Activate<DyT::Tanh{}>, DynamicTanh,
     Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,

@@ -184,12 +184,12 @@ template <class C, class B, class E> class Bench {
   Array<B, E> weights_, gradients_;
 };
 
-template <class F> void for_each_case(F&& f) {
+template <class List, class F> void for_each_case(F&& f) {
   const auto one = [&]<class C>(std::type_identity<C>) {
     INFO("case " << name_of<C>());
     f(std::type_identity<C>{});
   };
-  [&]<class... C>(std::type_identity<std::tuple<C...>>) { (one(std::type_identity<C>{}), ...); }(std::type_identity<Cases>{});
+  [&]<class... C>(std::type_identity<std::tuple<C...>>) { (one(std::type_identity<C>{}), ...); }(std::type_identity<List>{});
 }
 
 }  // namespace ops_test

@@ -21,6 +21,7 @@ TEST_CASE("input and output copy, and count samples") {
   const auto x = ops::input<Shape<any, 3>>(f.run, std::span<const double>(numbers));
   CHECK(x.batch == 2);
   CHECK(host(f.run, x) == numbers);
+  CHECK(host(f.run, ops::input<Shape<any, 3>>(f.run, numbers)) == numbers);
   CHECK(ops::input<Shape<2, 3>>(f.run, std::span<const double>(numbers)).batch == 1);
   check_error([&] { ops::input<Shape<any, 4>>(f.run, std::span<const double>(numbers)); }, "shape", {"6 elements", "samples of 4"});
   check_error([&] { ops::input<Shape<3>>(f.run, std::span<const double>(numbers)); }, "shape", {"6 elements", "samples of 3"});
@@ -28,6 +29,35 @@ TEST_CASE("input and output copy, and count samples") {
   check_error([&] { ops::input_from<Shape<any, 4>>(f.run, -1, [](float*) {}); }, "batch", {"found -1"});
   std::vector<float> small(5);
   check_error([&] { ops::output(f.run, x, std::span(small)); }, "shape", {"6 elements", "5"});
+}
+
+TEST_CASE("borrowed memory is a value without a copy, and is left to its owner") {
+  Fixture f;
+  std::vector<float> numbers{1, 2, 3, 4, 5, 6};
+  using S = Shape<any, 3>;
+  const Index before = f.workspace.allocations();
+  {
+    const auto x = ops::borrow(f.run, View<const float, S, Cpu>{numbers.data(), 2});
+    CHECK(f.run.data(x) == numbers.data());
+    numbers[5] = 60;  // seen by who holds the value
+    CHECK(host(f.run, x) == Values{1, 2, 3, 4, 5, 60});
+    const auto part = ops::borrow(f.run, View<float, S, Cpu>{numbers.data(), 2}.slice(1, 2));
+    CHECK(host(f.run, part) == Values{4, 5, 60});
+  }
+  CHECK(f.workspace.allocations() == before);
+  CHECK(f.workspace.pool().live_bytes() == 0);
+  f.run.make<S>(2);  // the owner's memory was not put into the pool
+  CHECK(numbers == std::vector<float>{1, 2, 3, 4, 5, 60});
+
+  std::vector<float> gradient(3);
+  Record<Cpu> record(f.tape, nullptr, nullptr);
+  auto x = ops::borrow(record, View<const float, S, Cpu>{numbers.data(), 1});
+  record.require_gradient(x);
+  const std::vector<double> one{1};
+  record.backward(ops::weighted_mse(record, x, ops::scale(record, 0, x), std::span<const double>(one)));
+  for (int i = 0; i < 3; ++i) CHECK(record.gradient_of(x)[i] == doctest::Approx(2.0 / 3 * numbers[std::size_t(i)]));
+  check_error([&] { ops::borrow(f.run, View<const float, S, Cpu>{numbers.data(), 0}); }, "batch", {"found 0"});
+  check_error([&] { ops::borrow(f.run, View<const float, S, Cpu>{nullptr, 2}); }, "batch", {"null"});
 }
 
 TEST_CASE("noise is a function of the seed, the stream, the step and the sample's number") {

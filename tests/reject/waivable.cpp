@@ -1,4 +1,4 @@
-// reject: waivable.*rule::output_path and rule::bottleneck_width
+// reject: waivable.*only the tags of rules
 #include <sfumato/models/jit.hpp>
 
 using namespace sfumato;

@@ -2,6 +2,7 @@
 #include "train/support.hpp"
 
 #include <sfumato/train/image_source.hpp>
+#include <sfumato/train/samples.hpp>
 
 #include <algorithm>
 #include <set>
@@ -127,6 +128,26 @@ TEST_CASE("images of another size than the model's are an error, not an overflow
   TinyTrainer<> trainer(device, {}, tiny_options());
   check_error([&] { trainer.step(ImageSource(dataset)); }, "dataset", {"64 x 64 x 1", "expected 8 x 8 x 1"});
   CHECK(trainer.step_count() == 0);
+}
+
+TEST_CASE("samples in memory: labels, mirror images, and what does not fit") {
+  using S = Shape<any, 2, 3>;
+  const std::vector<float> values{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const std::vector<int> labels{2, 1};
+  const Samples<S> data(values, labels);
+  static_assert(TrainingData<Samples<S>> && TrainingData<Samples<S>, double>);
+  CHECK(data.size() == 2);
+  std::vector<double> out(6);
+  CHECK(data.load(1, false, out.data()) == 1);
+  CHECK(out == std::vector<double>{7, 8, 9, 10, 11, 12});
+  CHECK(data.load(0, true, out.data()) == 2);
+  CHECK(out == std::vector<double>{3, 2, 1, 6, 5, 4});
+  CHECK(Samples<S>(values).load(1, false, out.data()) == 0);
+  check_error([&] { Samples<Shape<any, 5>>{values}; }, "dataset", {"12 values", "samples of 5"});
+  check_error([&] { Samples<S>(values, std::span(labels).first(1)); }, "dataset", {"1 labels for 2 samples"});
+  auto bad = values;
+  bad[8] = std::numeric_limits<float>::infinity();
+  check_error([&] { Samples<S>{bad}; }, "dataset", {"sample 1", "inf"});
 }
 
 TEST_CASE("samples that are no numbers are no images") {

@@ -2,6 +2,7 @@
 #include "train/support.hpp"
 
 #include <sfumato/backend/reference/reference.hpp>
+#include <sfumato/train/muon.hpp>
 
 #include <cmath>
 #include <cstring>
@@ -42,9 +43,9 @@ struct Dots {
 };
 
 // Three steps of `options` against Adam written out, from the gradients that the trainer leaves.
-template <class B> void check_steps(TrainOptions options) {
+template <class B> void check_steps(TrainOptions options, AdamW adam = {}) {
   B device;
-  Trainer<Offsets, Shape<any, 6>, MeanSquare, B, double> trainer(device, {}, options);
+  Trainer<Offsets, Shape<any, 6>, MeanSquare, B, double> trainer(device, {}, options, adam);
   auto expected = state(trainer);
   auto &w = expected["model"], &ema1 = expected["model_ema1"], &ema2 = expected["model_ema2"], &m = expected["optimizer.m"], &v = expected["optimizer.v"];
   CHECK(w == ema1);
@@ -65,11 +66,11 @@ template <class B> void check_steps(TrainOptions options) {
         if (p.frozen) continue;
         const double g = factor * gradient[i];
         CHECK(g != 0);
-        m[i] = options.beta1 * m[i] + (1 - options.beta1) * g;
-        v[i] = options.beta2 * v[i] + (1 - options.beta2) * g * g;
-        const double m_hat = m[i] / (1 - std::pow(options.beta1, step)), v_hat = v[i] / (1 - std::pow(options.beta2, step));
-        const double decay = p.name == "matrix" ? options.weight_decay : 0;
-        w[i] -= result.learning_rate * (m_hat / (std::sqrt(v_hat) + options.epsilon) + decay * w[i]);
+        m[i] = adam.beta1 * m[i] + (1 - adam.beta1) * g;
+        v[i] = adam.beta2 * v[i] + (1 - adam.beta2) * g * g;
+        const double m_hat = m[i] / (1 - std::pow(adam.beta1, step)), v_hat = v[i] / (1 - std::pow(adam.beta2, step));
+        const double decay = p.name == "matrix" ? adam.weight_decay : 0;
+        w[i] -= result.learning_rate * (m_hat / (std::sqrt(v_hat) + adam.epsilon) + decay * w[i]);
         ema1[i] = options.ema1 * ema1[i] + (1 - options.ema1) * w[i];
         ema2[i] = options.ema2 * ema2[i] + (1 - options.ema2) * w[i];
       }
@@ -95,13 +96,13 @@ TEST_CASE("three steps of Adam, AdamW, clipping and warm-up are those written ou
   options.ema1 = 0.9, options.ema2 = 0.5;
   check_steps<backend::Reference>(options);
   check_steps<Cpu>(options);
-  options.weight_decay = 0.3;
-  check_steps<backend::Reference>(options);
-  check_steps<Cpu>(options);
+  AdamW adam{.weight_decay = 0.3};
+  check_steps<backend::Reference>(options, adam);
+  check_steps<Cpu>(options, adam);
   options.clip = 0.01;
   options.warmup = 2;
-  options.beta1 = 0.5, options.beta2 = 0.9, options.epsilon = 1e-3;
-  check_steps<Cpu>(options);
+  adam.beta1 = 0.5, adam.beta2 = 0.9, adam.epsilon = 1e-3;
+  check_steps<Cpu>(options, adam);
 }
 
 TEST_CASE("learning rates: constant, warm-up from zero, cosine") {
@@ -217,14 +218,21 @@ TEST_CASE("options that mean nothing are errors with their numbers") {
   error([&](TrainOptions& o) { o.learning_rate = nan; }, "learning_rate", "nan");
   error([](TrainOptions& o) { o.warmup = -1; }, "warmup", "found -1");
   error([](TrainOptions& o) { o.schedule = Schedule::cosine; }, "total_steps", "found 0");
-  error([](TrainOptions& o) { o.beta1 = 1; }, "beta1", "found 1");
-  error([](TrainOptions& o) { o.beta2 = -0.5; }, "beta2", "found -0.5");
-  error([](TrainOptions& o) { o.epsilon = -1; }, "epsilon", "found -1");
   error([](TrainOptions& o) { o.minimum_rate = -1; }, "minimum_rate", "found -1");
-  error([](TrainOptions& o) { o.weight_decay = -0.1; }, "weight_decay", "found -0.1");
   error([](TrainOptions& o) { o.clip = -2; }, "clip", "found -2");
   error([](TrainOptions& o) { o.ema1 = 1.5; }, "ema1", "found 1.5");
   error([](TrainOptions& o) { o.ema2 = -0.5; }, "ema2", "found -0.5");
+  const auto optimiser_error = [](const auto& optimiser, const char* word, const char* number) {
+    check_error([&] { optimiser.validate(); }, "optimiser-options", {word, number});
+  };
+  optimiser_error(AdamW{.beta1 = 1}, "beta1", "found 1");
+  optimiser_error(AdamW{.beta2 = -0.5}, "beta2", "found -0.5");
+  optimiser_error(AdamW{.epsilon = -1}, "epsilon", "found -1");
+  optimiser_error(AdamW{.weight_decay = -0.1}, "weight_decay", "found -0.1");
+  optimiser_error(Muon<>{.momentum = 1}, "momentum", "found 1");
+  optimiser_error(Muon<>{.iterations = 0}, "iterations", "found 0");
+  optimiser_error(Muon<>{.weight_decay = nan}, "weight_decay", "nan");
+  optimiser_error(Muon<>{.other = {.beta1 = 2}}, "beta1", "found 2");
   Cpu device(1);
   auto options = tiny_options();
   options.batch = -4;

@@ -81,9 +81,9 @@ TEST_CASE("a program's locale does not reach into files") {
 
 TEST_CASE("options that would turn weights into NaN are refused") {
   Cpu cpu(1);
-  check_error([&] { Trained(cpu, {}, {.batch = 8, .epsilon = 0}); }, "train-options", {});
+  check_error([&] { Trained(cpu, {}, {.batch = 8}, {.epsilon = 0}); }, "optimiser-options", {});
   check_error([&] { Trained(cpu, {}, {.batch = 8, .learning_rate = std::numeric_limits<double>::infinity()}); }, "train-options", {});
-  check_error([&] { Trained(cpu, {}, {.batch = 8, .beta2 = 1}); }, "train-options", {});
+  check_error([&] { Trained(cpu, {}, {.batch = 8}, {.beta2 = 1}); }, "optimiser-options", {});
 }
 
 TEST_CASE("a recomputed block outlives the model object that recorded it") {

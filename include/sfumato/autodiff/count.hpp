@@ -3,6 +3,7 @@
 
 #include <sfumato/base/element.hpp>
 #include <sfumato/base/error.hpp>
+#include <sfumato/base/rule.hpp>
 #include <sfumato/tensor/param.hpp>
 
 #include <array>
@@ -70,12 +71,15 @@ class Count {
 };
 
 /// Cost of `Model` on one input of shape `Input` per extra argument list: `cost_of<Trunk, Shape<any, 256, 768>>(batch)`.
-/// The model is called as `model(count, values...)`, or without inputs named as `model(count, batch)`.
+/// The model is called as `model(count, values...)`; without inputs named, as `model(count, batch)` where it can be, else on
+/// its `ImageShape`.
 template <class Model, class... Inputs> constexpr Cost cost_of(Index batch) {
   Count count;
   Model model{};
   if constexpr (sizeof...(Inputs) > 0) model(count, Count::input<Inputs>(batch)...);
-  else model(count, batch);
+  else if constexpr (requires { model(count, batch); }) model(count, batch);
+  else if constexpr (requires { typename Model::ImageShape; }) model(count, Count::input<typename Model::ImageShape>(batch));
+  else static_assert(dependent_false<Model>, "[cost-inputs] name the shapes of this model's inputs: cost_of<Model, Shape<any, ...>>(batch)");
   count.cost.parameters = parameter_count<Model>();
   count.cost.frozen = parameter_count<Model>(true) - count.cost.parameters;
   return count.cost;

@@ -50,6 +50,8 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
   Record with(const E* weights, E* gradients) const { return Record(*tape_, weights, gradients, random); }
 
   template <class S> Value<Record, S> make(Index batch) { return {batch, {this->scratch(batch * S::row), {}}}; }
+  /// A value of this memory.
+  template <class S> Value<Record, S> adopt(Index batch, Buffer<B> memory) { return {batch, {std::move(memory), {}}}; }
 
   template <class S> const E* data(const Value<Record, S>& v) const { return static_cast<const E*>(v.handle.data.data()); }
   template <class S> E* mutable_data(const Value<Record, S>& v) const { return static_cast<E*>(v.handle.data.data()); }

@@ -63,6 +63,8 @@ template <Backend B, Element E = float> class Run : public DeviceContext<B, E> {
   Run with(const E* weights) const { return Run(*this->workspace_, weights); }
 
   template <class S> Value<Run, S> make(Index batch) { return {batch, this->scratch(batch * S::row)}; }
+  /// A value of this memory.
+  template <class S> Value<Run, S> adopt(Index batch, Buffer<B> memory) { return {batch, std::move(memory)}; }
 
   template <class S> const E* data(const Value<Run, S>& v) const { return static_cast<const E*>(v.handle.data()); }
   template <class S> E* mutable_data(const Value<Run, S>& v) const { return static_cast<E*>(v.handle.data()); }

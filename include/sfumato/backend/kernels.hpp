@@ -115,7 +115,10 @@ struct AdamWStep {
 /// void normal(b, Random, first, n, scale, T* out)        // out[i] = scale * normal number (first + i) of the stream
 /// void adamw(b, AdamWStep, n, T* weight, const T* gradient, T* m, T* v, T* ema1|0, T* ema2|0)
 /// double squared_norm(b, n, const T* x)                  // fixed chunks in index order: the same bits for any thread count
+/// void for_each(b, n, work, f)                           // f(i) for 0 <= i < n, in any order, in parallel; about `work` elements in all
 /// ```
+/// `for_each` is the kernel that new ops bring along: `f` is a copyable function object on pointers into the backend's
+/// memory, with `SFUMATO_HD void operator()(Index i) const`, which does not throw and writes no element of another i.
 /// alpha, beta, weight and labels are host arrays. Results do not depend on the number of threads.
 template <class B> struct Kernels {
   static_assert(dependent_false<B>, "[backend-header] include this backend's header, e.g. <sfumato/backend/cpu/cpu.hpp>");
@@ -130,6 +133,7 @@ concept Backend = requires(B& b, float* x, Index n) {
   Kernels<B>::fill(b, n, 0.0, x);
   Kernels<B>::matmul(b, MatmulShape{}, x, x, x, false, x, Activation::none);
   { Kernels<B>::squared_norm(b, n, x) } -> std::same_as<double>;
+  Kernels<B>::for_each(b, n, n, [](Index) {});
 };
 
 SFUMATO_END

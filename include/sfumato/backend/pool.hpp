@@ -21,6 +21,7 @@ template <class B> struct Block {
   void* data = nullptr;
   std::size_t bytes = 0;
   int handles = 0;
+  bool borrowed = false;
   Pool<B>* pool = nullptr;
   Block* next_free = nullptr;
 };
@@ -80,6 +81,15 @@ template <class B> class Pool {
     return Buffer<B>(block);
   }
 
+  /// A handle to memory of somebody else, who must keep it longer than the handle lives.
+  Buffer<B> borrow(void* data) {
+    detail::Block<B>* block = control_block();
+    block->data = data;
+    block->borrowed = true;
+    block->pool = this;
+    return Buffer<B>(block);
+  }
+
   /// Gives all free blocks back to the backend.
   void trim() {
     for (auto& [bytes, list] : free_)
@@ -112,6 +122,10 @@ template <class B> class Pool {
   }
 
   void release(detail::Block<B>* block) {
+    if (block->borrowed) {
+      block->next_free = std::exchange(spare_, block);
+      return;
+    }
     live_ -= block->bytes;
     auto& list = free_[block->bytes];
     block->next_free = std::exchange(list, block);

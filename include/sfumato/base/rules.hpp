@@ -1,5 +1,5 @@
 // Every compile-time rule on numbers, in one place. Each is a small template whose named arguments are the figures the
-// diagnostic prints; its id in brackets has an entry in docs/rules.md. Rules whose tag is declared can be waived by name.
+// diagnostic prints; its id in brackets has an entry in docs/rules.md. Rules of your own need not stand here.
 #pragma once
 
 #include <sfumato/base/rule.hpp>
@@ -9,9 +9,10 @@
 SFUMATO_BEGIN
 namespace rule {
 
-// Tags of the rules that `Waive<...>` may name.
-struct output_path;
-struct bottleneck_width;
+// Tags of the rules that `Waive<...>` may name: types derived from `waivable`.
+struct waivable {};
+struct output_path : waivable {};
+struct bottleneck_width : waivable {};
 
 template <class Op, class Left, class Right, int Inner, int OtherInner> struct InnerExtent {
   static_assert(Inner == OtherInner, "[inner-extent] the operands of a product disagree in their inner extent");
@@ -32,6 +33,9 @@ template <class Op, class Operand, int Rank> struct BatchedRank {
   static_assert(Operand::batched, "[batched-rank] this operation takes a run-time batch in front");
   static_assert(Operand::rank == Rank, "[batched-rank] this operation takes another number of axes");
 };
+template <class Op, class Table, int Rank> struct TableRank {
+  static_assert(Rank == 2, "[table-rank] a table of embeddings has two axes: (classes, width)");
+};
 template <class Op, int Width> struct StaticWidth {
   static_assert(Width > 0, "[static-width] this operation works along the last axis, which must be static");
 };
@@ -49,6 +53,9 @@ template <long Num, long Den> struct DropoutRate {
 };
 template <class Op, int Axis, int Rank> struct AxisInRank {
   static_assert(Axis >= 0 && Axis < Rank, "[axis-range] the axis is outside the operand's rank");
+};
+template <class Op, int Axis, int Extent> struct StaticAxis {
+  static_assert(Extent > 0, "[static-axis] this operation works along a static axis, not the run-time batch");
 };
 template <class Op, int Begin, int End, int Extent> struct SliceRange {
   static_assert(0 <= Begin && Begin < End && End <= Extent, "[slice-range] the slice is empty or leaves its axis");
@@ -142,6 +149,9 @@ template <class Category, int Count> struct OptionOnce {
 template <class Norm, bool Is> struct IsNorm {
   static_assert(Is, "[norm-policy] this argument must be a norm, such as RMSNorm or LayerNorm");
 };
+template <class Act, bool Is> struct IsActivationFunction {
+  static_assert(Is, "[activation-function] this must be an Activation, or a struct with static value(x) and derivative(x)");
+};
 template <class Act, bool Is> struct IsActivation {
   static_assert(Is, "[activation-policy] this argument must be an activation policy, such as SwiGLU or GELU");
 };
@@ -150,18 +160,25 @@ template <class Act, bool Is> struct IsActivation {
 
 namespace option {
 struct waive;
+struct rules;
 }
 
 namespace rule {
-template <class Tag> struct Waivable {
-  static_assert(std::is_same_v<Tag, output_path> || std::is_same_v<Tag, bottleneck_width>,
-                "[waivable] only rule::output_path and rule::bottleneck_width can be waived");
+template <class Tag, bool IsTag> struct Waivable {
+  static_assert(IsTag, "[waivable] only the tags of rules that allow it can be waived, such as rule::output_path");
 };
 }  // namespace rule
 
 /// An option that lets a design break one rule on purpose: `Waive<rule::output_path>`.
-template <class RuleTag> struct Waive : private rule::Waivable<RuleTag> {
+template <class RuleTag> struct Waive : private rule::Waivable<RuleTag, std::is_base_of_v<rule::waivable, RuleTag>> {
   using category = option::waive;
+};
+
+/// An option that adds rules of your own to a design: `Require<MyRule>`, where `template <class Design> struct MyRule` derives
+/// from, or is, a struct with a static_assert on Design's numbers. Checked where the design is first called.
+template <template <class> class... Rules> struct Require {
+  using category = option::rules;
+  template <class Design> static constexpr void check() { sfumato::require<Rules<Design>...>(); }
 };
 
 SFUMATO_END

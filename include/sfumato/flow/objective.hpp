@@ -26,8 +26,8 @@ template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNorm
     visit("objective", "flow");
     visit("objective.prediction", name_of(PredSpace));
     visit("objective.loss", name_of(LossSpace));
+    visit("objective.times", Times::name);
     if constexpr (requires { Times::for_each_option(visit); }) Times::for_each_option(visit);
-    else visit("objective.times", "unnamed");
     visit("objective.noise_scale", noise_scale);
     visit("objective.t_epsilon", t_epsilon);
     visit("objective.label_dropout", label_dropout);

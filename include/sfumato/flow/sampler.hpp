@@ -1,17 +1,14 @@
-// From noise to data along the learned velocity: Euler and Heun, with classifier-free guidance on an interval.
+// From noise to data along the learned velocity: ODE solvers, with classifier-free guidance on an interval.
 #pragma once
 
 #include <sfumato/flow/objective.hpp>
+#include <sfumato/flow/solver.hpp>
 
 SFUMATO_BEGIN
-
-/// The ODE solvers of JiT; Heun's last step is an Euler step.
-enum class Method { euler, heun };
 
 /// Options of `sample`.
 struct SamplerOptions {
   int steps = 50;
-  Method method = Method::heun;
   double guidance = 1;        ///< w in v_u + w (v_c - v_u); 1: no guidance
   double guidance_low = 0;    ///< w applies where t < high and (low == 0 or t > low), both strict
   double guidance_high = 1;
@@ -29,19 +26,14 @@ struct SamplerOptions {
   }
 };
 
-/// Integrates dz/dt = velocity(z, t) from t = 0 to 1 on a uniform grid. `step_done(i)` is called after each step.
-template <class Ctx, AnyValue Z, class Velocity, class StepDone>
+/// Integrates dz/dt = velocity(z, t) from t = 0 to 1 on a uniform grid by `Method`, a solver such as Euler or Heun.
+/// `step_done(i)` is called after each step.
+template <class Method, class Ctx, AnyValue Z, class Velocity, class StepDone>
 Z integrate(Ctx& ctx, Z z, const SamplerOptions& options, Velocity&& velocity, StepDone&& step_done) {
   options.validate();
+  typename Method::template Solver<Z> solver;
   for (int i = 0; i < options.steps; ++i) {
-    const double t = double(i) / options.steps, next = double(i + 1) / options.steps, dt = next - t;
-    const auto v = velocity(z, t);
-    if (options.method == Method::euler || i == options.steps - 1) {
-      z = ops::combine(ctx, 1, z, dt, v);
-    } else {
-      const auto v_next = velocity(ops::combine(ctx, 1, z, dt, v), next);
-      z = ops::combine(ctx, 1, z, dt, ops::combine(ctx, 0.5, v, 0.5, v_next));
-    }
+    z = solver.step(ctx, z, {i, options.steps}, velocity);
     step_done(i);
   }
   return z;
@@ -69,18 +61,19 @@ struct NoProgress {
   void operator()(int) const {}
 };
 
-/// Draws one image per label: numbers first_image, first_image + 1, ... of `seed`. An image depends on its number, its label
+/// Draws one image per label by the solver `Method`: numbers first_image, first_image + 1, ... of `seed`. An image depends on its number, its label
 /// and the options, not on the batch it is drawn in. Returns a value of `Shape` (any, ...), in the data's scale, not clipped.
-template <IsShape S, class Ctx, class Model, class Objective, class Progress = NoProgress>
+template <IsShape S, class Method = Heun, class Ctx, class Model, class Objective, class Progress = NoProgress>
 auto sample(Ctx& ctx, const Model& model, const Objective& objective, std::span<const int> labels, std::uint64_t seed, Index first_image,
             const SamplerOptions& options, Progress&& progress = {}) {
   options.validate();
   objective.validate();
   ops::check_labels(labels, Model::classes + 1);
   auto z = ops::normal<S>(ctx, Index(labels.size()), Random{seed, Stream::sample, 0}, first_image, objective.noise_scale);
-  return integrate(ctx, std::move(z), options,
-                   [&](const auto& at, double t) { return guided_velocity(ctx, model, objective, at, t, labels, options.guidance_at(t)); },
-                   std::forward<Progress>(progress));
+  return integrate<Method>(
+      ctx, std::move(z), options,
+      [&](const auto& at, double t) { return guided_velocity(ctx, model, objective, at, t, labels, options.guidance_at(t)); },
+      std::forward<Progress>(progress));
 }
 
 SFUMATO_END

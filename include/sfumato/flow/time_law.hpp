@@ -9,21 +9,22 @@
 
 SFUMATO_BEGIN
 
-/// Turns random number `index` of a stream into a time in [0, 1]. A law with `for_each_option(visit)` has its name and numbers
-/// kept in checkpoints.
+/// Turns random number `index` of a stream into a time in [0, 1]; 0 is noise, 1 is data. Checkpoints keep its `name` and, where it
+/// has `for_each_option(visit)`, its numbers.
 template <class T>
 concept TimeLaw = requires(const Random& random) {
   { T::sample(random, std::uint64_t{}) } -> std::convertible_to<double>;
+  { T::name } -> std::convertible_to<const char*>;
 };
 
 /// t = sigmoid(Mu + Sigma n), n ~ N(0, 1). JiT's is (-0.8, 0.8): more noise than data.
 template <class Mu = std::ratio<-8, 10>, class Sigma = std::ratio<8, 10>> struct LogitNormal {
+  static constexpr const char* name = "logit-normal";
   static double sample(const Random& random, std::uint64_t index) {
     return 1 / (1 + std::exp(-(mu + sigma * random.normal(index))));
   }
-  /// What a checkpoint remembers of the law.
+  /// What a checkpoint remembers of the law besides its name.
   template <class Visit> static void for_each_option(Visit&& visit) {
-    visit("objective.times", "logit-normal");
     visit("objective.times.mu", mu);
     visit("objective.times.sigma", sigma);
   }
@@ -34,8 +35,17 @@ template <class Mu = std::ratio<-8, 10>, class Sigma = std::ratio<8, 10>> struct
 
 /// t ~ U(0, 1).
 struct UniformTime {
+  static constexpr const char* name = "uniform";
   static double sample(const Random& random, std::uint64_t index) { return random.uniform(index); }
-  template <class Visit> static void for_each_option(Visit&& visit) { visit("objective.times", "uniform"); }
+};
+
+/// t = 1 - 1 / (tan(pi/2 u) + 1), u ~ U(0, 1): the cosine schedule as a law on this path (Esser et al. 2024, "CosMap"). Symmetric,
+/// thinner at both ends.
+struct CosineTime {
+  static constexpr const char* name = "cosine";
+  static double sample(const Random& random, std::uint64_t index) {
+    return 1 - 1 / (std::tan(1.57079632679489661923 * random.uniform(index)) + 1);
+  }
 };
 
 SFUMATO_END

@@ -1,8 +1,8 @@
 // A small vision Transformer that names an image's class; its features and predictions score generated images.
 #pragma once
 
+#include <sfumato/nn/image_patches.hpp>
 #include <sfumato/nn/transformer.hpp>
-#include <sfumato/ops/loss.hpp>
 
 SFUMATO_BEGIN
 
@@ -34,14 +34,6 @@ template <class Input, class Trunk> struct Classifier {
   }
   /// (any, channels, size, size) to logits (any, classes).
   template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const { return head(ctx, features(ctx, images)); }
-};
-
-/// The objective that trains a classifier: mean cross-entropy.
-struct Classification {
-  template <class Visit> void for_each_option(Visit&& visit) const { visit("objective", "classification"); }
-  template <class Ctx, class Model, AnyValue X> auto loss(Ctx& ctx, const Model& model, const X& x, std::span<const int> labels) const {
-    return ops::cross_entropy(ctx, model(ctx, x), labels);
-  }
 };
 
 SFUMATO_END

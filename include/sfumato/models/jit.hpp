@@ -4,20 +4,17 @@
 #pragma once
 
 #include <sfumato/nn/head.hpp>
+#include <sfumato/nn/image_patches.hpp>
 #include <sfumato/nn/transformer.hpp>
 
 SFUMATO_BEGIN
 
-/// Image side and channels, patch side and number of classes: what a JiT sees.
-template <int ImageSize, int Channels, int PatchSize, int NumClasses> struct ImagePatches : private rule::PatchDividesImage<ImageSize, PatchSize> {
-  static constexpr int size = ImageSize, channels = Channels, patch = PatchSize, classes = NumClasses;
-  static constexpr int grid = ImageSize / PatchSize, tokens = grid * grid, token_dim = Channels * PatchSize * PatchSize;
-};
-
-/// `Input` is an ImagePatches, `Trunk` a Transformer. Options: Bottleneck<Width>, AuxiliaryClassifier<Block>, Waive<rule>.
+/// `Input` is an ImagePatches, `Trunk` a Transformer. Options: Bottleneck<Width>, AuxiliaryClassifier<Block>, Waive<rule>,
+/// Require<Rule>.
 template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Options> struct JiT {
-  static_assert(option::Among<option::bottleneck, option::auxiliary_classifier, option::waive>::template check<Options...>());
+  static_assert(option::Among<option::bottleneck, option::auxiliary_classifier, option::waive, option::rules>::template check<Options...>());
 
+  using TrunkType = Trunk;
   static constexpr int width = Trunk::width, classes = Input::classes, patch = Input::patch, tokens = Input::tokens, token_dim = Input::token_dim;
   static constexpr int bottleneck = [] {
     using B = option::find<option::bottleneck, Bottleneck<0>, Options...>;
@@ -91,6 +88,7 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
   constexpr auto predict(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels, const Look& look) const {
     require<rule::SameShape<JiT, typename Z::shape, ImageShape>>();
     require<rule::TimeSeen<JiT, Trunk::modulated || Trunk::time_token>, rule::LabelSeen<JiT, Trunk::modulated || (Trunk::class_tokens > 0)>>();
+    option::find<option::rules, option::Off, Options...>::template check<JiT>();
     if constexpr (bottleneck > 0 && !waives<rule::bottleneck_width>) require<rule::BottleneckWidth<bottleneck, token_dim, width>>();
     if constexpr (!Ctx::counting)
       check(Index(times.size()) == z.batch && Index(labels.size()) == z.batch, "batch", "JiT was given ", z.batch, " images, ", times.size(),

@@ -22,7 +22,7 @@ struct Linear {
     /// x: (any, tokens, Width), condition: (any, Width) or None; y: (any, tokens, OutDim).
     template <class Ctx, AnyValue X, class C> constexpr auto operator()(Ctx& ctx, const X& x, const C& condition) const {
       if constexpr (Modulated)
-        return linear(ctx, norm_final.template modulated<0, 1>(ctx, x, modulation(ctx, ops::silu(ctx, condition))));
+        return linear(ctx, layer::modulated<0, 1>(ctx, norm_final, x, modulation(ctx, ops::silu(ctx, condition))));
       else return linear(ctx, norm_final(ctx, x));
     }
   };

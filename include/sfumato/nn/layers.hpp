@@ -1,6 +1,7 @@
 // The layers that blocks are made of: linear maps, norms and MLPs. Each is its parameters and one function.
 #pragma once
 
+#include <sfumato/autodiff/count.hpp>
 #include <sfumato/nn/options.hpp>
 #include <sfumato/ops/activation.hpp>
 #include <sfumato/ops/elementwise.hpp>
@@ -23,7 +24,9 @@ struct Linear {
     visit("weight", self.weight);
     visit("bias", self.bias);
   }
-  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x, Activation act = Activation::none) const {
+  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const { return ops::linear(ctx, x, weight, bias); }
+  /// act(y); `act` as in ops::activation.
+  template <class Ctx, AnyValue X, class Act> constexpr auto operator()(Ctx& ctx, const X& x, Act act) const {
     return ops::linear(ctx, x, weight, bias, act);
   }
 };
@@ -36,6 +39,31 @@ template <int Width, int Chunks> struct Modulation {
   static constexpr void parameters(auto& self, auto&& visit) { visit("1", self.linear); }
   template <class Ctx, AnyValue C> constexpr auto operator()(Ctx& ctx, const C& activated) const { return linear(ctx, activated); }
 };
+
+/// x * gamma, LayerScale's learned vector; x where there is None.
+template <class Gamma> struct Scale {
+  Gamma gamma;
+
+  static constexpr void parameters(auto& self, auto&& visit) { visit("gamma", self.gamma); }
+  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const {
+    if constexpr (is_none<Gamma>) return x;
+    else return ops::multiply_parameter(ctx, x, gamma);
+  }
+};
+
+/// norm(x) * (1 + scale) + shift, by chunks of the modulation (DiT's `modulate`): by the norm's own `modulated<Shift, Scale>(ctx,
+/// x, modulation)` where it has one, else put together here. x: (any, tokens, width); modulation: (any, chunks * width).
+template <int Shift, int Scale, class Ctx, class Norm, AnyValue X, AnyValue M>
+constexpr auto modulated(Ctx& ctx, const Norm& norm, const X& x, const M& modulation) {
+  if constexpr (requires { norm.template modulated<Shift, Scale>(ctx, x, modulation); }) {
+    return norm.template modulated<Shift, Scale>(ctx, x, modulation);
+  } else {
+    constexpr int width = width_of<typename X::shape>, tokens = extent<typename X::shape, axis::tokens>;
+    const auto y = norm(ctx, x);
+    const auto shift = ops::slice<1, Shift * width, (Shift + 1) * width>(ctx, modulation);
+    return ops::add(ctx, ops::gated_residual<Scale>(ctx, y, y, modulation), ops::broadcast<axis::tokens, tokens>(ctx, shift));
+  }
+}
 
 }  // namespace layer
 
@@ -78,6 +106,30 @@ template <bool Affine> struct LayerNormPolicy {
 using LayerNorm = LayerNormPolicy<true>;
 using LayerNormNoAffine = LayerNormPolicy<false>;
 
+/// Dynamic Tanh, which stands in for a norm (Zhu et al. 2025, "Transformers without Normalization"): weight * tanh(alpha x) + bias,
+/// with one learned alpha, 0.5 at first.
+struct DyT {
+  template <int Width> struct Layer {
+    Param<Shape<1>, init::Constant<std::ratio<1, 2>>> alpha;
+    Param<Shape<Width>, init::One> weight;
+    Param<Shape<Width>, init::Zero> bias;
+
+    static constexpr void parameters(auto& self, auto&& visit) {
+      visit("alpha", self.alpha);
+      visit("weight", self.weight);
+      visit("bias", self.bias);
+    }
+    template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const {
+      const auto squashed = ops::activation(ctx, ops::multiply_parameter(ctx, x, alpha), Tanh{});
+      return ops::add_parameter(ctx, ops::multiply_parameter(ctx, squashed, weight), bias);
+    }
+  };
+  struct Tanh {
+    template <class T> static SFUMATO_HD T value(T x) { return std::tanh(x); }
+    template <class T> static SFUMATO_HD T derivative(T x) { const T y = std::tanh(x); return 1 - y * y; }
+  };
+};
+
 /// w3(silu(gate) * value), [gate | value] = w12(x) (Shazeer 2020).
 struct SwiGLU {
   using default_ratio = MlpRatio<8, 3>;
@@ -95,8 +147,8 @@ struct SwiGLU {
   };
 };
 
-/// fc2(act(fc1(x))).
-template <Activation Act> struct PlainMlp {
+/// fc2(act(fc1(x))); `Act` as in ops::activation: `PlainMlp<Activation::relu>`, or `PlainMlp<Mine{}>` with a struct of your own.
+template <auto Act> struct PlainMlp {
   using default_ratio = MlpRatio<4>;
   template <int Width, int Hidden, bool WithBias> struct Mlp {
     layer::Linear<Width, Hidden, WithBias> fc1;
@@ -115,10 +167,18 @@ using GELU = PlainMlp<Activation::gelu_erf>;
 using GELUTanh = PlainMlp<Activation::gelu_tanh>;
 using ReLU = PlainMlp<Activation::relu>;
 
-/// A norm policy has a `Layer<Width>`; an activation policy an `Mlp<Width, Hidden, WithBias>` and a default ratio.
+/// A norm: a struct with a `Layer<Width>`, which takes and returns values of that width. It may also have
+/// `modulated<Shift, Scale>(ctx, x, modulation)`, if it can do that in one pass.
 template <class T>
-concept NormPolicy = requires { typename T::template Layer<8>; };
+concept NormPolicy = requires(const typename T::template Layer<8>& layer, Count& count, const Value<Count, Shape<any, 2, 8>>& x) {
+  { layer(count, x) } -> std::same_as<Value<Count, Shape<any, 2, 8>>>;
+};
+/// An activation: a struct with an MLP of that activation, which takes the rate and the site of its dropout too, and the ratio
+/// of hidden to outer width by default.
 template <class T>
-concept ActPolicy = requires { typename T::template Mlp<8, 8, true>; typename T::default_ratio; };
+concept ActPolicy = requires(const typename T::template Mlp<8, 16, true>& mlp, Count& count, const Value<Count, Shape<any, 2, 8>>& x) {
+  { mlp(count, x, 0.0, std::uint64_t{}) } -> std::same_as<Value<Count, Shape<any, 2, 8>>>;
+  typename T::default_ratio;
+};
 
 SFUMATO_END

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sfumato/base/rules.hpp>
+#include <sfumato/tensor/param.hpp>
 
 #include <ratio>
 #include <type_traits>
@@ -16,6 +17,7 @@ struct modulation;
 struct context;
 struct time_token;
 struct dropout;
+struct layer_scale;
 struct mlp_ratio;
 struct bias;
 struct recompute;
@@ -85,6 +87,11 @@ template <class Rate, int First, int Last> struct Dropout : private rule::Dropou
   static constexpr double rate = static_cast<double>(Rate::num) / static_cast<double>(Rate::den);
   static constexpr int first = First, last = Last;
 };
+/// LayerScale (Touvron et al. 2021): each branch of a block times a learned vector that starts at `Initial`, a std::ratio.
+template <class Initial = std::ratio<1, 100000>> struct LayerScale {
+  using category = option::layer_scale;
+  template <int Width> using Gamma = Param<Shape<Width>, init::Constant<Initial>>;
+};
 /// MLP hidden width = floor(width * Num / Den); the default is 8/3 for gated activations and 4 for others.
 template <int Num, int Den = 1> struct MlpRatio {
   using category = option::mlp_ratio;
@@ -119,6 +126,8 @@ struct Off {
   static constexpr bool value = false;
   static constexpr int tokens = 0, start = 0, first = 0, last = 0, block = 0;
   static constexpr double rate = 0;
+  template <int Width> using Gamma = None;
+  template <class Design> static constexpr void check() {}
 };
 }  // namespace option
 

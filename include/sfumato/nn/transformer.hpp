@@ -41,32 +41,37 @@ template <int Width, int NumHeads, bool WithQKNorm, bool WithRotary, bool WithBi
 
 /// One pre-norm block. With adaLN-Zero: x += gate1 attn(modulate(norm1 x)); x += gate2 mlp(modulate(norm2 x)), the six
 /// vectors in the order shift1, scale1, gate1, shift2, scale2, gate2 (JiT, DiT).
-template <int Width, int Hidden, class Norm, class Act, class Attention, bool Modulated, bool WithBias> struct Block {
+template <int Width, int Hidden, class Norm, class Act, class Attention, bool Modulated, bool WithBias, class Gamma = None> struct Block {
   typename Norm::template Layer<Width> norm1;
   Attention attn;
+  layer::Scale<Gamma> ls1;
   typename Norm::template Layer<Width> norm2;
   typename Act::template Mlp<Width, Hidden, WithBias> mlp;
+  layer::Scale<Gamma> ls2;
   std::conditional_t<Modulated, layer::Modulation<Width, 6>, None> modulation;
 
   static constexpr void parameters(auto& self, auto&& visit) {
     visit("norm1", self.norm1);
     visit("attn", self.attn);
+    visit("ls1", self.ls1);
     visit("norm2", self.norm2);
     visit("mlp", self.mlp);
+    visit("ls2", self.ls2);
     visit("adaLN_modulation", self.modulation);
   }
 
   /// x: (any, tokens, Width); condition: silu of the condition, (any, Width), or None. `site` numbers the dropout places.
   template <class Ctx, AnyValue X, class C, class Prefix>
   constexpr X operator()(Ctx& ctx, const X& x, const C& condition, Prefix prefix, double dropout, std::uint64_t site) const {
-    const auto drop = [&](const auto& h) { return ops::dropout(ctx, h, dropout, 2 * site); };
+    const auto attend = [&](const auto& h) { return ls1(ctx, ops::dropout(ctx, attn(ctx, h, prefix), dropout, 2 * site)); };
+    const auto feed = [&](const auto& h) { return ls2(ctx, mlp(ctx, h, dropout, 2 * site + 1)); };
     if constexpr (Modulated) {
       const auto m = modulation(ctx, condition);
-      const auto mid = ops::gated_residual<2>(ctx, x, drop(attn(ctx, norm1.template modulated<0, 1>(ctx, x, m), prefix)), m);
-      return ops::gated_residual<5>(ctx, mid, mlp(ctx, norm2.template modulated<3, 4>(ctx, mid, m), dropout, 2 * site + 1), m);
+      const auto mid = ops::gated_residual<2>(ctx, x, attend(layer::modulated<0, 1>(ctx, norm1, x, m)), m);
+      return ops::gated_residual<5>(ctx, mid, feed(layer::modulated<3, 4>(ctx, norm2, mid, m)), m);
     } else {
-      const auto mid = ops::add(ctx, x, drop(attn(ctx, norm1(ctx, x), prefix)));
-      return ops::add(ctx, mid, mlp(ctx, norm2(ctx, mid), dropout, 2 * site + 1));
+      const auto mid = ops::add(ctx, x, attend(norm1(ctx, x)));
+      return ops::add(ctx, mid, feed(norm2(ctx, mid)));
     }
   }
 };
@@ -74,15 +79,16 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
 /// `Depth` blocks of width `Width`, with `Norm` (RMSNorm, LayerNorm) and `Act` (SwiGLU, GELU).
 ///
 /// Options, in any order: Heads<N>, QKNorm, Rotary, AdaLNZero, Context<Tokens, Start>, TimeToken, Dropout<Rate, First, Last>,
-/// MlpRatio<Num, Den>, Bias<bool>, Recompute.
+/// LayerScale<Initial>, MlpRatio<Num, Den>, Bias<bool>, Recompute, Require<Rule>.
 template <int Width, int Depth, class Norm, class Act, class... Options> struct Transformer
     : private rule::IsNorm<Norm, NormPolicy<Norm>>, private rule::IsActivation<Act, ActPolicy<Act>> {
   static_assert(option::Among<option::heads, option::qk_norm, option::rotary, option::modulation, option::context, option::time_token,
-                              option::dropout, option::mlp_ratio, option::bias, option::recompute>::template check<Options...>());
+                              option::dropout, option::layer_scale, option::mlp_ratio, option::bias, option::recompute, option::rules>::template check<Options...>());
 
   using norm = Norm;
   static constexpr int width = Width, depth = Depth;
   static constexpr int heads = option::find<option::heads, Heads<(Width >= 64 ? Width / 64 : 1)>, Options...>::value;
+  static constexpr int head_dim = Width / (heads > 0 ? heads : 1);
   static constexpr bool modulated = option::find<option::modulation, option::Off, Options...>::value;
   static constexpr bool rotary = option::find<option::rotary, option::Off, Options...>::value;
   using ContextOption = option::find<option::context, option::Off, Options...>;
@@ -98,7 +104,8 @@ template <int Width, int Depth, class Norm, class Act, class... Options> struct 
   static constexpr bool recomputes = option::find<option::recompute, option::Off, Options...>::value;
 
   using Attention = SelfAttention<Width, heads, option::find<option::qk_norm, option::Off, Options...>::value, rotary, biased>;
-  using BlockType = Block<Width, hidden, Norm, Act, Attention, modulated, biased>;
+  using Gamma = typename option::find<option::layer_scale, option::Off, Options...>::template Gamma<Width>;
+  using BlockType = Block<Width, hidden, Norm, Act, Attention, modulated, biased, Gamma>;
   std::array<BlockType, std::size_t(Depth)> blocks;
 
   static constexpr void parameters(auto& self, auto&& visit) { visit("blocks", self.blocks); }
@@ -122,6 +129,7 @@ template <int Width, int Depth, class Norm, class Act, class... Options> struct 
   template <int First, int Last, class Ctx, AnyValue X, class C, class Extra = None>
   constexpr auto blocks_between(Ctx& ctx, const X& x, const C& activated, const Extra& context = {}) const {
     require<rule::ContextStart<context_start, Depth>, rule::DropoutBlocks<Drop::first, Drop::last, Depth>>();
+    option::find<option::rules, option::Off, Options...>::template check<Transformer>();
     if constexpr (context_tokens == 0 || Last <= context_start) {
       return run<0, First, Last>(ctx, x, activated);
     } else if constexpr (First > context_start) {

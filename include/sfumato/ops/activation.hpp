@@ -4,6 +4,8 @@
 #include <sfumato/backend/kernels.hpp>
 #include <sfumato/ops/operands.hpp>
 
+#include <concepts>
+
 SFUMATO_BEGIN
 namespace ops {
 namespace name {
@@ -12,18 +14,60 @@ struct swiglu;
 struct softmax;
 }  // namespace name
 
-/// y = act(x), elementwise.
-template <class Ctx, AnyValue X> constexpr auto activation(Ctx& ctx, const X& x, Activation act) {
+/// An elementwise function of your own, with its derivative: an empty struct with
+/// `template <class T> static SFUMATO_HD T value(T x)` and `derivative(T x)`, for T in {float, double}.
+template <class F>
+concept Pointwise = requires(float x, double y) {
+  { F::value(x) } -> std::same_as<float>;
+  { F::derivative(x) } -> std::same_as<float>;
+  { F::value(y) } -> std::same_as<double>;
+  { F::derivative(y) } -> std::same_as<double>;
+};
+
+namespace detail {
+template <class F, class E> struct PointwiseForward {
+  const E* x;
+  E* y;
+  SFUMATO_HD void operator()(Index i) const { y[i] = static_cast<E>(F::value(static_cast<compute_t<E>>(x[i]))); }
+};
+template <class F, class E> struct PointwiseBackward {
+  const E *d_y, *x;
+  E* d_x;
+  bool accumulate;
+  SFUMATO_HD void operator()(Index i) const {
+    using C = compute_t<E>;
+    const C d = static_cast<C>(d_y[i]) * F::derivative(static_cast<C>(x[i]));
+    d_x[i] = static_cast<E>(accumulate ? static_cast<C>(d_x[i]) + d : d);
+  }
+};
+// The two kernels of either kind of activation.
+template <class Ctx, class E> void activate(Ctx& ctx, Activation act, Index n, const E* x, E* y) {
+  kernels<Ctx>::activation(ctx.device(), act, n, x, y);
+}
+template <class Ctx, Pointwise F, class E> void activate(Ctx& ctx, F, Index n, const E* x, E* y) {
+  kernels<Ctx>::for_each(ctx.device(), n, n, PointwiseForward<F, E>{x, y});
+}
+template <class Ctx, class E> void activate_backward(Ctx& ctx, Activation act, Index n, const E* d_y, const E* x, E* d_x, bool accumulate) {
+  kernels<Ctx>::activation_backward(ctx.device(), act, n, d_y, x, d_x, accumulate);
+}
+template <class Ctx, Pointwise F, class E> void activate_backward(Ctx& ctx, F, Index n, const E* d_y, const E* x, E* d_x, bool accumulate) {
+  kernels<Ctx>::for_each(ctx.device(), n, n, PointwiseBackward<F, E>{d_y, x, d_x, accumulate});
+}
+}  // namespace detail
+
+/// y = act(x), elementwise; `act` is one of the backends' own (`Activation::silu`) or a `Pointwise` function.
+template <class Ctx, AnyValue X, class Act> constexpr auto activation(Ctx& ctx, const X& x, Act act) {
   require_operands<name::activation, Ctx, X>();
+  require<rule::IsActivationFunction<Act, std::is_same_v<Act, Activation> || Pointwise<Act>>>();
   auto y = ctx.template make<typename X::shape>(x.batch);
   if constexpr (Ctx::counting) {
     ctx.save(x);
   } else {
-    kernels<Ctx>::activation(ctx.device(), act, x.size(), ctx.data(x), ctx.mutable_data(y));
+    detail::activate(ctx, act, x.size(), ctx.data(x), ctx.mutable_data(y));
     if constexpr (Ctx::recording)
       ctx.record(y, ctx.flows(x), [x, act](Ctx& c, const auto* d_y) {
         const auto [d_x, accumulate] = c.gradient(x);
-        kernels<Ctx>::activation_backward(c.device(), act, x.size(), d_y, c.data(x), d_x, accumulate);
+        detail::activate_backward(c, act, x.size(), d_y, c.data(x), d_x, accumulate);
       });
   }
   return y;

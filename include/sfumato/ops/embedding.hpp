@@ -36,6 +36,21 @@ template <IsShape S, class Ctx, class E> auto input(Ctx& ctx, std::span<const E>
   });
 }
 
+/// The same from a container of elements, such as a std::vector.
+template <IsShape S, class Ctx, class Elements> requires requires(const Elements& e) { e.data() + e.size(); }
+auto input(Ctx& ctx, const Elements& elements) {
+  return input<S>(ctx, std::span<const typename Elements::value_type>(elements.data(), elements.size()));
+}
+
+/// Memory that somebody else owns as a value, without a copy: it must outlive the value and all that is recorded from it. No op
+/// writes to its inputs.
+template <class Ctx, class E, IsShape S, class B> auto borrow(Ctx& ctx, const View<E, S, B>& view) {
+  using T = std::remove_const_t<E>;
+  require<rule::SameBackend<name::input, typename Ctx::backend, B>, rule::SameElement<name::input, typename Ctx::element, T>>();
+  check(view.batch > 0 && view.data != nullptr, "batch", "a batch must hold at least one sample, found ", view.batch, view.data ? "" : " at a null pointer");
+  return ctx.template adopt<S>(view.batch, ctx.workspace().pool().borrow(const_cast<T*>(view.data)));
+}
+
 /// A copy of a tensor's samples, or of some of them, as a value: `input(ctx, tensor.view().slice(0, 8))`.
 template <class Ctx, class E, IsShape S, class B> auto input(Ctx& ctx, const View<E, S, B>& view) {
   using T = std::remove_const_t<E>;
@@ -73,6 +88,7 @@ template <IsShape S, class Ctx> auto normal(Ctx& ctx, Index batch, const Random&
 template <class Ctx, IsParam P> constexpr auto embedding(Ctx& ctx, const P& table, std::span<const int> labels) {
   using S = typename P::shape;
   constexpr int classes = extent<S, 0>, width = extent<S, 1>;
+  require<rule::TableRank<name::embedding, S, S::rank>>();
   const Index n = Index(labels.size());
   auto y = ctx.template make<Shape<any, width>>(n);
   if constexpr (!Ctx::counting) {

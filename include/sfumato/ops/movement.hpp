@@ -14,8 +14,21 @@ struct permute;
 struct broadcast;
 struct reduce;
 struct patchify;
+struct parameter;
 struct add_parameter;
+struct multiply_parameter;
 }  // namespace name
+
+/// Elements before, on and after an axis of a value: (outer, extent, inner).
+template <IsShape S, int Axis> struct AxisSplit {
+  static constexpr Index inner() {
+    Index n = 1;
+    for (int i = Axis + 1; i < S::rank; ++i) n *= S::extents[std::size_t(i)];
+    return n;
+  }
+  static constexpr Index here = S::extents[Axis] == any ? 1 : S::extents[Axis];
+  static constexpr Index outer(Index size) { return size / (here * inner()); }
+};
 
 namespace detail {
 /// How the elements of x reach y: loops with the strides of both sides, and where each side starts.
@@ -61,17 +74,6 @@ template <int... Order> constexpr bool names_each_axis() {
   ((Order >= 0 && Order < int(sizeof...(Order)) ? void(++times[std::size_t(Order)]) : void()), ...);
   return ((Order >= 0 && Order < int(sizeof...(Order)) && times[std::size_t(Order)] == 1) && ...);
 }
-
-/// Elements before, on and after an axis of a value: (outer, extent, inner).
-template <IsShape S, int Axis> struct AxisSplit {
-  static constexpr Index inner() {
-    Index n = 1;
-    for (int i = Axis + 1; i < S::rank; ++i) n *= S::extents[std::size_t(i)];
-    return n;
-  }
-  static constexpr Index here = S::extents[Axis] == any ? 1 : S::extents[Axis];
-  static constexpr Index outer(Index size) { return size / (here * inner()); }
-};
 }  // namespace detail
 
 /// x[..., Begin:End, ...] along a static axis.
@@ -81,10 +83,10 @@ template <int Axis, int Begin, int End, class Ctx, AnyValue X> constexpr auto sl
   require<rule::AxisInRank<name::slice, Axis, S::rank>, rule::SliceRange<name::slice, Begin, End, extent<S, Axis>>>();
   auto y = ctx.template make<replace_extent<S, Axis, End - Begin>>(x.batch);
   if constexpr (!Ctx::counting) {
-    constexpr Index inner = detail::AxisSplit<S, Axis>::inner();
+    constexpr Index inner = AxisSplit<S, Axis>::inner();
     detail::Move m;
     m.x_start = Begin * inner;
-    m.loop(detail::AxisSplit<S, Axis>::outer(x.size()), extent<S, Axis> * inner, (End - Begin) * inner).loop((End - Begin) * inner, 1, 1);
+    m.loop(AxisSplit<S, Axis>::outer(x.size()), extent<S, Axis> * inner, (End - Begin) * inner).loop((End - Begin) * inner, 1, 1);
     detail::move<detail::Coverage::part_of_x>(ctx, x, y, m);
   }
   return y;
@@ -103,8 +105,8 @@ template <int Axis, class Ctx, AnyValue X, AnyValue Y> constexpr auto concat(Ctx
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
-    constexpr Index inner = detail::AxisSplit<SX, Axis>::inner();
-    const Index outer = detail::AxisSplit<SX, Axis>::outer(x.size());
+    constexpr Index inner = AxisSplit<SX, Axis>::inner();
+    const Index outer = AxisSplit<SX, Axis>::outer(x.size());
     const auto part = [outer](Index n, Index start) {
       detail::Move m;
       m.y_start = start * inner;
@@ -159,7 +161,7 @@ template <int Axis, int Times, class Ctx, AnyValue X> constexpr auto broadcast(C
   }(std::make_index_sequence<S::rank + 1>{}));
   auto y = ctx.template make<Y>(x.batch);
   if constexpr (!Ctx::counting) {
-    constexpr Index inner = detail::AxisSplit<Y, Axis>::inner();
+    constexpr Index inner = AxisSplit<Y, Axis>::inner();
     detail::Move m;
     m.loop(x.size() / inner, inner, Times * inner).loop(Times, 0, inner).loop(inner, 1, 1);
     detail::move<detail::Coverage::repeats_x>(ctx, x, y, m);
@@ -171,12 +173,12 @@ template <int Axis, int Times, class Ctx, AnyValue X> constexpr auto broadcast(C
 template <int Axis, class Ctx, AnyValue X> constexpr auto sum(Ctx& ctx, const X& x) {
   using S = typename X::shape;
   require_operands<name::reduce, Ctx, X>();
-  require<rule::AxisInRank<name::reduce, Axis, S::rank>, rule::SliceRange<name::reduce, 0, extent<S, Axis>, extent<S, Axis>>>();
+  require<rule::AxisInRank<name::reduce, Axis, S::rank>, rule::StaticAxis<name::reduce, Axis, extent<S, Axis>>>();
   auto y = ctx.template make<erase_extent<S, Axis>>(x.batch);
   if constexpr (!Ctx::counting) {
-    constexpr Index inner = detail::AxisSplit<S, Axis>::inner();
+    constexpr Index inner = AxisSplit<S, Axis>::inner();
     detail::Move m;
-    m.loop(detail::AxisSplit<S, Axis>::outer(x.size()), extent<S, Axis> * inner, inner).loop(extent<S, Axis>, inner, 0).loop(inner, 1, 1);
+    m.loop(AxisSplit<S, Axis>::outer(x.size()), extent<S, Axis> * inner, inner).loop(extent<S, Axis>, inner, 0).loop(inner, 1, 1);
     detail::move<detail::Coverage::sums_into_y>(ctx, x, y, m);
   }
   return y;
@@ -187,24 +189,77 @@ template <int Axis, class Ctx, AnyValue X> constexpr auto mean(Ctx& ctx, const X
   return scale(ctx, 1.0 / extent<typename X::shape, Axis>, sum<Axis>(ctx, x));
 }
 
-/// x + p for a parameter p of x's shape per sample, e.g. a position embedding (1, tokens, width) on (any, tokens, width).
+namespace detail {
+// Loops that lay a parameter of `size` elements `times` times side by side.
+constexpr CopyShape repeat(Index times, Index size) { return Move{}.loop(times, 0, size).loop(size, 1, 1).loops; }
+
+// `times` copies of a parameter side by side, in scratch memory.
+template <class Ctx, IsParam P> auto repeated(Ctx& ctx, const P& p, Index times) {
+  auto buffer = ctx.scratch(times * P::size);
+  kernels<Ctx>::strided_copy(ctx.device(), repeat(times, P::size), ctx.weight(p), static_cast<typename Ctx::element*>(buffer.data()), false);
+  return buffer;
+}
+}  // namespace detail
+
+/// A parameter as a value, the same for every sample: `parameter<Shape<any, 1, width>>(ctx, class_token, batch)`.
+template <IsShape S, class Ctx, IsParam P> constexpr auto parameter(Ctx& ctx, const P& p, Index batch) {
+  require<rule::SameSize<name::parameter, P::size, S::row>>();
+  auto y = ctx.template make<S>(batch);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    K::strided_copy(ctx.device(), detail::repeat(batch, P::size), ctx.weight(p), ctx.mutable_data(y), false);
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(p), [p, batch](Ctx& c, const auto* d_y) { K::column_sum(c.device(), batch, P::size, d_y, c.parameter_gradient(p)); });
+  }
+  return y;
+}
+
+/// x + p for a parameter p of x's size per sample, e.g. a position embedding (1, tokens, width) on (any, tokens, width), or of
+/// x's last axis, e.g. a bias (width).
 template <class Ctx, AnyValue X, IsParam P> constexpr auto add_parameter(Ctx& ctx, const X& x, const P& p) {
   require_operands<name::add_parameter, Ctx, X>();
-  require<rule::SameSize<name::add_parameter, X::shape::row, P::size>>();
+  if constexpr (P::size != width_of<typename X::shape>) require<rule::SameSize<name::add_parameter, X::shape::row, P::size>>();
   auto y = ctx.template make<typename X::shape>(x.batch);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
-    detail::Move repeat, copy;
-    repeat.loop(x.batch, 0, P::size).loop(P::size, 1, 1);
-    copy.loop(x.batch, P::size, P::size).loop(P::size, 1, 1);
-    K::strided_copy(ctx.device(), copy.loops, ctx.data(x), ctx.mutable_data(y), false);
-    K::strided_copy(ctx.device(), repeat.loops, ctx.weight(p), ctx.mutable_data(y), true);
+    const Index times = x.size() / P::size;
+    K::strided_copy(ctx.device(), detail::Move{}.loop(x.size(), 1, 1).loops, ctx.data(x), ctx.mutable_data(y), false);
+    K::strided_copy(ctx.device(), detail::repeat(times, P::size), ctx.weight(p), ctx.mutable_data(y), true);
     if constexpr (Ctx::recording)
-      ctx.record(y, ctx.flows(x) || ctx.flows(p), [slot = x.handle.slot, p, batch = x.batch](Ctx& c, auto& from) {
+      ctx.record(y, ctx.flows(x) || ctx.flows(p), [slot = x.handle.slot, p, times](Ctx& c, auto& from) {
         if (E* d_p = c.parameter_gradient(p))
-          K::column_sum(c.device(), batch, P::size, static_cast<const E*>(from.gradient().data()), d_p);
+          K::column_sum(c.device(), times, P::size, static_cast<const E*>(from.gradient().data()), d_p);
         c.move_gradient(from, slot);
+      });
+  }
+  return y;
+}
+
+/// x * p for a parameter p of x's last axis (width), e.g. LayerScale's, or of one element.
+template <class Ctx, AnyValue X, IsParam P> constexpr auto multiply_parameter(Ctx& ctx, const X& x, const P& p) {
+  require_operands<name::multiply_parameter, Ctx, X>();
+  if constexpr (P::size != 1) require<rule::SameSize<name::multiply_parameter, width_of<typename X::shape>, P::size>>();
+  auto y = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (Ctx::counting) {
+    ctx.save(x);
+  } else {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    const Index times = x.size() / P::size;
+    const auto factor = detail::repeated(ctx, p, times);
+    K::multiply(ctx.device(), x.size(), ctx.data(x), static_cast<const E*>(factor.data()), ctx.mutable_data(y), false);
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x) || ctx.flows(p), [x, p, times](Ctx& c, const E* d_y) {
+        if (const auto [d_x, accumulate] = c.gradient(x); d_x) {
+          const auto again = detail::repeated(c, p, times);
+          K::multiply(c.device(), x.size(), d_y, static_cast<const E*>(again.data()), d_x, accumulate);
+        }
+        if (E* d_p = c.parameter_gradient(p)) {
+          const auto terms = c.scratch(x.size());
+          K::multiply(c.device(), x.size(), d_y, c.data(x), static_cast<E*>(terms.data()), false);
+          K::column_sum(c.device(), times, P::size, static_cast<const E*>(terms.data()), d_p);
+        }
       });
   }
   return y;

@@ -16,12 +16,12 @@ SFUMATO_BEGIN
 
 /// Initialisation laws: `static double value(Random, i, fan_in, fan_out)`.
 namespace init {
-struct Zero {
-  static double value(const Random&, Index, Index, Index) { return 0; }
+/// Value, a std::ratio.
+template <class Value> struct Constant {
+  static double value(const Random&, Index, Index, Index) { return static_cast<double>(Value::num) / static_cast<double>(Value::den); }
 };
-struct One {
-  static double value(const Random&, Index, Index, Index) { return 1; }
-};
+using Zero = Constant<std::ratio<0>>;
+using One = Constant<std::ratio<1>>;
 /// N(0, Std^2), Std a std::ratio.
 template <class Std> struct Normal {
   static double value(const Random& random, Index i, Index, Index) {
@@ -133,7 +133,7 @@ struct ParameterInfo {
   std::vector<Index> shape;
   Index offset, size;
   bool frozen;
-  bool decays;  ///< weight decay applies: rank of at least 2 and no bias
+  bool decays;  ///< weight decay applies: a trainable matrix, of two rows or more; no bias, class token or position embedding
 };
 
 /// The parameters of a bound model, in order.
@@ -142,7 +142,7 @@ template <class Model> std::vector<ParameterInfo> parameter_table(const Model& m
   for_each_named_parameter(model, [&](const std::string& name, const auto& p) {
     using P = std::remove_cvref_t<decltype(p)>;
     const auto& e = P::shape::extents;
-    table.push_back({name, std::vector<Index>(e.begin(), e.end()), p.offset, P::size, P::frozen, P::shape::rank >= 2 && !P::frozen});
+    table.push_back({name, std::vector<Index>(e.begin(), e.end()), p.offset, P::size, P::frozen, P::shape::rank >= 2 && e[0] > 1 && !P::frozen});
   });
   return table;
 }

@@ -1,9 +1,10 @@
-// One training step, on any backend: micro-batches, gradient clipping, AdamW and two moving averages.
+// One training step, on any backend: micro-batches, gradient clipping, an optimiser and two moving averages.
 #pragma once
 
 #include <sfumato/autodiff/record.hpp>
 #include <sfumato/ops/embedding.hpp>
 #include <sfumato/tensor/tensor.hpp>
+#include <sfumato/train/optimiser.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -26,8 +27,6 @@ struct TrainOptions {
   Schedule schedule = Schedule::constant;
   Index warmup = 0;              ///< steps of linear warm-up from 0
   Index total_steps = 0;         ///< the cosine's length
-  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
-  double weight_decay = 0;       ///< on tensors of rank 2 and more
   double clip = 0;               ///< largest gradient norm; 0: no clipping
   double ema1 = 0.9999, ema2 = 0.9996;
   bool flip = false;             ///< random horizontal flips
@@ -44,10 +43,6 @@ struct TrainOptions {
       visit("total_steps", total_steps);
     }
     visit("warmup", warmup);
-    visit("beta1", beta1);
-    visit("beta2", beta2);
-    visit("epsilon", epsilon);
-    visit("weight_decay", weight_decay);
     visit("clip", clip);
     visit("ema1", ema1);
     visit("ema2", ema2);
@@ -60,10 +55,8 @@ struct TrainOptions {
     require(batch > 0, "batch must be positive", batch);
     require(batch <= Index{1} << 24, "batch must be at most 2^24", batch);
     require(accumulate > 0 && batch % accumulate == 0, "accumulate must divide the batch", accumulate);
-    for (const auto& [value, what] : {std::pair{learning_rate, "learning_rate"}, {minimum_rate, "minimum_rate"}, {weight_decay, "weight_decay"}, {clip, "clip"}})
+    for (const auto& [value, what] : {std::pair{learning_rate, "learning_rate"}, {minimum_rate, "minimum_rate"}, {clip, "clip"}})
       check(std::isfinite(value) && value >= 0, "train-options", what, " must be finite and not negative, found ", value);
-    for (const auto& [value, what] : {std::pair{beta1, "beta1"}, {beta2, "beta2"}}) check(value >= 0 && value < 1, "train-options", what, " must be in [0, 1), found ", value);
-    check(std::isfinite(epsilon) && epsilon > 0, "train-options", "epsilon must be finite and positive, found ", epsilon);
     require(warmup >= 0, "warmup must not be negative", warmup);
     require(schedule != Schedule::cosine || total_steps > 0, "the cosine schedule needs total_steps", total_steps);
     require(ema1 >= 0 && ema1 <= 1, "ema1 must be in [0, 1]", ema1);
@@ -116,22 +109,25 @@ class ShuffledOrder {
 };
 
 /// Trains `Model` on samples of shape `Sample` (any, ...) by `objective.loss(ctx, model, samples, labels)`.
-/// The state is five flat buffers and a step number, and everything random is a function of the seed and that number,
-/// so a resumed run goes on bit for bit.
-template <class Model, IsShape Sample, class Objective, Backend B, Element E = float> class Trainer {
+/// The state is flat buffers and a step number, and everything random is a function of the seed and that number, so a
+/// resumed run goes on bit for bit.
+template <class Model, IsShape Sample, class Objective, Backend B, Element E = float, Optimiser O = AdamW> class Trainer {
  public:
   using model_type = Model;
   using backend = B;
   using element = E;
 
-  Trainer(B& device, Objective trained_for, TrainOptions options)
-      : objective(std::move(trained_for)), options_(options), workspace_(device), tape_(workspace_), size_(bind(model_)),
-        weights_(device, size_), gradients_(device, size_), first_(device, size_), second_(device, size_), ema1_(device, size_), ema2_(device, size_) {
+  Trainer(B& device, Objective trained_for, TrainOptions options, O optimise_by = {})
+      : objective(std::move(trained_for)), optimiser(std::move(optimise_by)), options_(options), workspace_(device), tape_(workspace_),
+        size_(bind(model_)), weights_(device, size_), gradients_(device, size_), ema1_(device, size_), ema2_(device, size_) {
     options.validate();
+    optimiser.validate();
     std::vector<E> host(static_cast<std::size_t>(size_), E(0.0));
     initialise(model_, options.seed, host.data());
     for (auto* buffer : {&weights_, &ema1_, &ema2_}) buffer->upload(host);
-    plan_segments();
+    for (std::size_t i = 0; i < O::state.size(); ++i) state_.emplace_back(device, size_);
+    for (const ParameterInfo& p : parameter_table(model_))
+      if (!p.frozen) trained_.push_back(p);
   }
 
   const Model& model() const { return model_; }
@@ -151,8 +147,7 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
     visit("model", weights_);
     visit("model_ema1", ema1_);
     visit("model_ema2", ema2_);
-    visit("optimizer.m", first_);
-    visit("optimizer.v", second_);
+    for (std::size_t i = 0; i < state_.size(); ++i) visit((std::string("optimizer.") + O::state[i]).c_str(), state_[i]);
   }
   /// For a checkpoint that was just read: the step it stands at and, unless 0, the number of training samples it has seen
   /// and must go on with.
@@ -185,6 +180,7 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   }
 
   Objective objective;
+  O optimiser;
 
  private:
   template <class Data> double micro_batch(const Data& data, Index first, Index count) {
@@ -214,33 +210,10 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   }
 
   void update(double rate, double gradient_scale) {
-    AdamWStep adam{rate, options_.beta1, options_.beta2, options_.epsilon, 0, 1 - std::pow(options_.beta1, double(step_ + 1)),
-                   1 - std::pow(options_.beta2, double(step_ + 1)), gradient_scale, options_.ema1, options_.ema2};
-    for (const Segment& s : segments_) {
-      adam.weight_decay = s.decays ? options_.weight_decay : 0;
-      const auto at = [&](Array<B, E>& a) { return a.data() + s.begin; };
-      Kernels<B>::adamw(workspace_.backend(), adam, s.size, at(weights_), static_cast<const E*>(at(gradients_)), at(first_), at(second_), at(ema1_), at(ema2_));
-    }
-  }
-
-  // Neighbouring parameters that are treated alike are updated in one pass; frozen ones are left out.
-  struct Segment {
-    Index begin, size;
-    bool decays;
-  };
-  void plan_segments() {
-    bool joins = false;
-    for_each_parameter(model_, [&](const auto& p) {
-      using P = std::remove_cvref_t<decltype(p)>;
-      const bool decays = P::shape::rank >= 2 && options_.weight_decay > 0;
-      if (P::frozen) {
-        joins = false;
-        return;
-      }
-      if (!joins || segments_.back().decays != decays) segments_.push_back({p.offset, 0, decays});
-      segments_.back().size = p.offset + P::size - segments_.back().begin;
-      joins = true;
-    });
+    std::array<E*, O::state.size()> state;
+    for (std::size_t i = 0; i < state.size(); ++i) state[i] = state_[i].data();
+    optimiser.update(OptimiserStep<B, E>{workspace_, trained_, weights_.data(), gradients_.data(), state, ema1_.data(), ema2_.data(), options_.ema1,
+                                         options_.ema2, rate, gradient_scale, step_ + 1});
   }
 
   TrainOptions options_;
@@ -248,8 +221,9 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   Workspace<B> workspace_;
   Tape<B, E> tape_;
   Index size_;
-  Array<B, E> weights_, gradients_, first_, second_, ema1_, ema2_;
-  std::vector<Segment> segments_;
+  Array<B, E> weights_, gradients_, ema1_, ema2_;
+  std::vector<Array<B, E>> state_;
+  std::vector<ParameterInfo> trained_;
   std::unique_ptr<ShuffledOrder> order_;
   Index data_size_ = 0;
   Index step_ = 0;

@@ -16,6 +16,11 @@ struct Memory {
   template <class T> static void fill(Cpu& backend, Index n, double value, T* x) {
     backend.parallel(n, n, [&](Index begin, Index end, int) { std::fill(x + begin, x + end, static_cast<T>(value)); });
   }
+  template <class F> static void for_each(Cpu& backend, Index n, Index work, const F& f) {
+    backend.parallel(n, work, [&](Index begin, Index end, int) {
+      for (Index i = begin; i < end; ++i) f(i);
+    });
+  }
 };
 
 struct Elementwise {

@@ -21,6 +21,9 @@ struct Memory {
   template <class T> static void fill(Reference&, Index n, double value, T* x) {
     std::fill_n(x, n, static_cast<T>(value));
   }
+  template <class F> static void for_each(Reference&, Index n, Index, const F& f) {
+    for (Index i = 0; i < n; ++i) f(i);
+  }
 };
 
 struct Matmul {

@@ -1,0 +1,62 @@
+// ODE solvers: how one step of the sampler goes from z(t) to z(t + dt).
+//
+// A solver is a struct with a `template <class Z> struct Solver`, made afresh for each trajectory, so that it may remember
+// earlier velocities. `step(ctx, z, step, velocity)` returns the next z; `velocity(z, t)` is one evaluation of the model, or two
+// where it is guided. Values are handles: keeping one costs no copy.
+#pragma once
+
+#include <sfumato/ops/elementwise.hpp>
+
+#include <array>
+
+SFUMATO_BEGIN
+
+/// Step `number` of `steps` on the uniform grid of [0, 1].
+struct TimeStep {
+  int number, steps;
+
+  double time() const { return double(number) / steps; }
+  double next() const { return double(number + 1) / steps; }
+  double size() const { return next() - time(); }
+  bool last() const { return number + 1 == steps; }
+};
+
+/// First order, one evaluation a step.
+struct Euler {
+  template <class Z> struct Solver {
+    template <class Ctx, class Velocity> Z step(Ctx& ctx, const Z& z, TimeStep at, Velocity&& velocity) {
+      return ops::combine(ctx, 1, z, at.size(), velocity(z, at.time()));
+    }
+  };
+};
+
+/// Second order, two evaluations a step; the last step is Euler's, as in JiT (table 9).
+struct Heun {
+  template <class Z> struct Solver {
+    template <class Ctx, class Velocity> Z step(Ctx& ctx, const Z& z, TimeStep at, Velocity&& velocity) {
+      const auto v = velocity(z, at.time());
+      const auto guess = ops::combine(ctx, 1, z, at.size(), v);
+      if (at.last()) return guess;
+      return ops::combine(ctx, 1, z, at.size(), ops::combine(ctx, 0.5, v, 0.5, velocity(guess, at.next())));
+    }
+  };
+};
+
+/// Third order from the velocities of the last three steps, one evaluation a step; the first two steps are the midpoint
+/// method's, with two each (Adams and Bashforth 1883). Where guidance switches on or off, the velocity jumps and the order drops.
+struct AdamsBashforth3 {
+  template <class Z> struct Solver {
+    template <class Ctx, class Velocity> Z step(Ctx& ctx, const Z& z, TimeStep at, Velocity&& velocity) {
+      const double dt = at.size();
+      const auto v = velocity(z, at.time());
+      Z direction = v;
+      if (at.number < 2) direction = velocity(ops::combine(ctx, 1, z, dt / 2, v), at.time() + dt / 2);
+      else direction = ops::combine(ctx, 1, ops::combine(ctx, 23.0 / 12, v, -16.0 / 12, earlier[0]), 5.0 / 12, earlier[1]);
+      earlier = {v, earlier[0]};
+      return ops::combine(ctx, 1, z, dt, direction);
+    }
+    std::array<Z, 2> earlier{};  ///< velocities, the latest first
+  };
+};
+
+SFUMATO_END

@@ -1,0 +1,104 @@
+// Muon (Jordan et al. 2024): momentum made orthogonal, for matrices; another optimiser for the rest.
+#pragma once
+
+#include <sfumato/train/optimiser.hpp>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+SFUMATO_BEGIN
+
+/// Muon on matrices, `Other` on all else. Updates are scaled by 0.2 sqrt(max(rows, columns)), so that both share a learning
+/// rate (Liu et al. 2025, "Muon is scalable for LLM training", equation 4).
+template <Optimiser Other = AdamW> struct Muon {
+  /// The momentum lies in the first of Other's buffers, at the matrices' places, which Other leaves alone.
+  static constexpr auto state = Other::state;
+
+  double momentum = 0.95;  ///< Nesterov's
+  int iterations = 5;      ///< of Newton-Schulz
+  double weight_decay = 0;
+  Other other = {};
+
+  /// The parameters that are matrices: those that decay. Convolutions count as (out, in).
+  static bool takes(const ParameterInfo& p) { return p.decays; }
+
+  template <class Visit> void for_each_option(Visit&& visit) const {
+    other.for_each_option(visit);
+    visit("optimizer", "muon");
+    visit("optimizer.muon.momentum", momentum);
+    visit("optimizer.muon.iterations", iterations);
+    visit("optimizer.muon.weight_decay", weight_decay);
+  }
+  /// Throws Error("optimiser-options") for values that mean nothing.
+  void validate() const {
+    other.validate();
+    check(momentum >= 0 && momentum < 1, "optimiser-options", "momentum must be in [0, 1), found ", momentum);
+    check(iterations > 0, "optimiser-options", "iterations must be positive, found ", iterations);
+    check(std::isfinite(weight_decay) && weight_decay >= 0, "optimiser-options", "weight_decay must be finite and not negative, found ", weight_decay);
+  }
+
+  template <class B, class E> void update(const OptimiserStep<B, E>& s) const {
+    std::vector<ParameterInfo> others;
+    for (const ParameterInfo& p : s.parameters) {
+      if (takes(p)) update_matrix(s, p);
+      else others.push_back(p);
+    }
+    OptimiserStep<B, E> rest = s;
+    rest.parameters = others;
+    other.update(rest);
+  }
+
+ private:
+  template <class B, class E> void update_matrix(const OptimiserStep<B, E>& s, const ParameterInfo& p) const {
+    const Index rows = p.shape[0], columns = p.size / rows, n = p.size;
+    const auto buffer = s.workspace.pool().acquire(static_cast<std::size_t>(n) * sizeof(E));
+    E* const direction = static_cast<E*>(buffer.data());
+    E* const moment = s.state[0] + p.offset;
+    E* const weight = s.weights + p.offset;
+    const E* const gradient = s.gradients + p.offset;
+    const auto combine = [&](double alpha, const E* x, double beta, const E* y, E* out) {
+      Kernels<B>::linear_combination(s.device(), Index{1}, n, &alpha, x, &beta, y, out, false);
+    };
+    combine(momentum, moment, s.gradient_scale, gradient, moment);
+    combine(momentum, moment, s.gradient_scale, gradient, direction);
+    orthogonalise(s.workspace, rows, columns, direction);
+    const double scale = 0.2 * std::sqrt(double(std::max(rows, columns)));
+    combine(1 - s.rate * weight_decay, weight, -s.rate * scale, direction, weight);
+    s.average(p.offset, n);
+  }
+
+  /// x (rows, columns) to nearly U V^T of its singular value decomposition: x <- a x + (b A + c A^2) x, A = x x^T, on the short side.
+  template <class B, class E> void orthogonalise(Workspace<B>& workspace, Index rows, Index columns, E* x) const {
+    using K = Kernels<B>;
+    B& device = workspace.backend();
+    const bool wide = rows <= columns;
+    const Index n = rows * columns, side = std::min(rows, columns), length = std::max(rows, columns);
+    const Index row = wide ? columns : 1, column = wide ? 1 : columns;  // of x with its short side in front
+    const auto memory = [&](Index elements) { return workspace.pool().acquire(static_cast<std::size_t>(elements) * sizeof(E)); };
+    const auto gram_buffer = memory(side * side), polynomial_buffer = memory(side * side), product_buffer = memory(n);
+    E* const gram = static_cast<E*>(gram_buffer.data());
+    E* const polynomial = static_cast<E*>(polynomial_buffer.data());
+    E* const product = static_cast<E*>(product_buffer.data());
+    const auto combine = [&](Index count, double alpha, const E* p, double beta, const E* q, E* out) {
+      K::linear_combination(device, Index{1}, count, &alpha, p, &beta, q, out, false);
+    };
+    const auto multiply = [&](const MatmulShape& shape, const E* p, const E* q, E* out) {
+      K::matmul(device, shape, p, q, out, false, static_cast<const E*>(nullptr), Activation::none);
+    };
+    constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
+    combine(n, 1 / (std::sqrt(K::squared_norm(device, n, static_cast<const E*>(x))) + 1e-7), x, 0, x, x);
+    for (int i = 0; i < iterations; ++i) {
+      multiply({.m = side, .n = side, .k = length, .a_row = row, .a_col = column, .b_row = column, .b_col = row, .c_row = side}, x, x, gram);
+      const MatmulShape square{.m = side, .n = side, .k = side, .a_row = side, .a_col = 1, .b_row = side, .b_col = 1, .c_row = side};
+      multiply(square, gram, gram, polynomial);
+      combine(side * side, b, gram, c, polynomial, polynomial);
+      if (wide)
+        multiply({.m = side, .n = length, .k = side, .a_row = side, .a_col = 1, .b_row = length, .b_col = 1, .c_row = length}, polynomial, x, product);
+      else multiply({.m = length, .n = side, .k = side, .a_row = side, .a_col = 1, .b_row = side, .b_col = 1, .c_row = side}, x, polynomial, product);
+      combine(n, a, x, 1, product, x);
+    }
+  }
+};
+
+SFUMATO_END

@@ -1,0 +1,122 @@
+// A model's weights in the field's format: safetensors, with the published key names.
+#pragma once
+
+#include <sfumato/io/safetensors.hpp>
+#include <sfumato/train/weights.hpp>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <set>
+
+SFUMATO_BEGIN
+
+/// What may stand before a model's parameter names in a file, in the order in which it is looked for: bare names, the
+/// published checkpoints' module, and the parts of a training checkpoint (the slow average first: the one to sample from).
+inline constexpr std::array<const char*, 6> key_prefixes = {"", "net.", "model_ema1.", "model_ema1.net.", "model.", "model.net."};
+
+namespace detail {
+inline std::string shape_list(const std::vector<Index>& shape) {
+  std::string out = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + ")";
+}
+
+inline bool is_float(io::Dtype dtype) {
+  return dtype == io::Dtype::f64 || dtype == io::Dtype::f32 || dtype == io::Dtype::f16 || dtype == io::Dtype::bf16;
+}
+
+/// Whether a tensor is of a part of a training checkpoint, other than those that `prefixes` begin with.
+inline bool belongs_to_another_part(std::string_view name, const std::vector<std::string>& prefixes) {
+  for (const std::string_view part : {"model.", "model_ema1.", "model_ema2.", "optimizer."})
+    if (name.starts_with(part) && std::none_of(prefixes.begin(), prefixes.end(), [&](const std::string& p) { return p.starts_with(part); })) return true;
+  return false;
+}
+
+/// Every difference between a model's parameters under each of `prefixes` and the tensors of a file. Parts of a training
+/// checkpoint that nobody asked for are no difference.
+inline void require_same_parameters(const io::SafetensorsFile& file, const std::string& path, const std::vector<ParameterInfo>& table,
+                                    const std::vector<std::string>& prefixes) {
+  std::string differences;
+  std::set<std::string> known;
+  for (const std::string& prefix : prefixes)
+    for (const ParameterInfo& p : table) {
+      const std::string name = prefix + p.name;
+      known.insert(name);
+      if (!file.contains(name)) differences += "\n  missing: " + name + " " + shape_list(p.shape);
+      else if (const auto& found = file.at(name).shape; found != p.shape)
+        differences += "\n  shape: " + name + " expected " + shape_list(p.shape) + ", found " + shape_list(found);
+      else if (const auto dtype = file.at(name).dtype; !is_float(dtype))
+        differences += "\n  type: " + name + " expected a floating-point type, found " + std::string(io::dtype_name(dtype));
+    }
+  for (const std::string& name : file.names())
+    if (!known.contains(name) && !belongs_to_another_part(name, prefixes)) differences += "\n  extra: " + name + " " + shape_list(file.at(name).shape);
+  check(differences.empty(), "checkpoint-mismatch", path, " does not hold this model's parameters:", differences);
+}
+
+template <class B, class E>
+void read_parameters(const io::SafetensorsFile& file, const std::vector<ParameterInfo>& table, const std::string& prefix, Array<B, E>& into) {
+  std::vector<E> host;
+  for (const ParameterInfo& p : table) {
+    host.resize(static_cast<std::size_t>(p.size));
+    file.read<E>(file.at(prefix + p.name), host);
+    into.upload(host, p.offset);
+  }
+}
+
+template <class E> constexpr io::Dtype dtype_of() {
+  if constexpr (std::is_same_v<E, float>) return io::Dtype::f32;
+  else if constexpr (std::is_same_v<E, double>) return io::Dtype::f64;
+  else return io::Dtype::bf16;
+}
+}  // namespace detail
+
+/// The one of `key_prefixes` under which `file` holds most of the parameters; the first of them on a draw.
+inline std::string find_prefix(const io::SafetensorsFile& file, const std::vector<ParameterInfo>& table) {
+  std::string best;
+  std::ptrdiff_t most = 0;
+  for (const std::string prefix : key_prefixes) {
+    const auto held = std::count_if(table.begin(), table.end(), [&](const ParameterInfo& p) { return file.contains(prefix + p.name); });
+    if (held > most) {
+      most = held;
+      best = prefix;
+    }
+  }
+  return best;
+}
+
+/// Reads a model's weights from a safetensors file with the official names, under any of `key_prefixes`.
+/// Throws Error("checkpoint-mismatch") listing every missing, extra and mis-shaped tensor.
+template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights) {
+  const io::SafetensorsFile file(path);
+  const auto table = parameter_table(weights.model());
+  const std::string prefix = find_prefix(file, table);
+  detail::require_same_parameters(file, path.string(), table, {prefix});
+  detail::read_parameters(file, table, prefix, weights.values());
+}
+
+/// Writes named flat buffers of one layout as "<buffer>.<parameter>", or "<parameter>" where the buffer's name is empty.
+template <class B, class E>
+void save_buffers(const std::filesystem::path& path, const std::vector<ParameterInfo>& table,
+                  const std::vector<std::pair<std::string, const Array<B, E>*>>& buffers, const std::map<std::string, std::string>& metadata) {
+  std::vector<E> host;  // one tensor's elements at a time
+  std::vector<io::TensorToWrite> tensors;
+  for (const auto& [name, array] : buffers)
+    for (const ParameterInfo& p : table) {
+      const auto fetch = [&host, &p, source = array]() -> const void* {
+        host.clear();  // nothing of the last one need be moved
+        host.resize(static_cast<std::size_t>(p.size));
+        source->download(host, p.offset);
+        return host.data();
+      };
+      tensors.push_back({name.empty() ? p.name : name + "." + p.name, detail::dtype_of<E>(), p.shape, nullptr, fetch});
+    }
+  io::write_safetensors(path, tensors, metadata);
+}
+
+/// Writes a model's weights under their bare names.
+template <class Model, class B, class E> void save_weights(const std::filesystem::path& path, const Weights<Model, B, E>& weights) {
+  save_buffers<B, E>(path, parameter_table(weights.model()), {{"", &weights.values()}}, {});
+}
+
+SFUMATO_END
