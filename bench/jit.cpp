@@ -37,10 +37,10 @@ void block_forward(benchmark::State& state) {
   Workspace workspace(cpu);
   Weights<OneBlock, Cpu> weights(cpu, 1);
   Run<Cpu> run(workspace, weights.data());
-  const auto x = ops::normal<Shape<any, 288, 768>>(run, 4, {1, Stream::user});
-  const auto c = ops::normal<Shape<any, 768>>(run, 4, {2, Stream::user});
+  const auto x = ops::normal<Shape<dynamic, 288, 768>>(run, 4, {1, Stream::user});
+  const auto c = ops::normal<Shape<dynamic, 768>>(run, 4, {2, Stream::user});
   for (auto _ : state) weights.model()(run, x, c);
-  bench::report(state, double(cost_of<OneBlock, Shape<any, 288, 768>, Shape<any, 768>>(4).macs), cpu.threads());
+  bench::report(state, double(cost_of<OneBlock, Shape<dynamic, 288, 768>, Shape<dynamic, 768>>(4).macs), cpu.threads());
 }
 BENCHMARK(block_forward)->Unit(benchmark::kMillisecond)->UseRealTime();
 

@@ -6,6 +6,7 @@
 #include "../common/progress.hpp"
 
 #include <sfumato/backend/cpu/cpu.hpp>
+#include <sfumato/flow/classification.hpp>
 
 #include <cmath>
 

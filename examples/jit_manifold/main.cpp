@@ -53,7 +53,7 @@ double evaluate(Trainer& trainer, const Weights& weights, const Embedding<D>& em
   for (Index first = 0; first < o.evaluation; first += batch) {
     // Without gradients nothing is kept: the objective is evaluated as in training, at other random numbers.
     Record<backend::Cpu> ctx(tape, weights.data(), nullptr, {o.seed + 1, 0, first});
-    const auto x = ops::input_from<Shape<any, D>>(ctx, batch, [&](float* out) {
+    const auto x = ops::input_from<Shape<dynamic, D>>(ctx, batch, [&](float* out) {
       for (Index i = 0; i < batch; ++i) source.load(first + i, false, out + i * D);
     });
     float loss = 0;
@@ -70,7 +70,7 @@ template <int D, class Trainer, class Weights> void measure_samples(Trainer& tra
   auto run = trainer.run(weights);
   const std::vector<int> labels(static_cast<std::size_t>(o.samples), 0);
   const SamplerOptions sampler{.steps = 50};
-  const auto x = sample<Shape<any, D>, Euler>(run, trainer.model(), trainer.objective, labels, o.seed, 0, sampler);
+  const auto x = sample<Shape<dynamic, D>, Euler>(run, trainer.model(), trainer.objective, labels, o.seed, 0, sampler);
   std::vector<float> host(static_cast<std::size_t>(x.size()));
   ops::output(run, x, std::span(host));
   std::vector<double> distances;
@@ -105,7 +105,7 @@ template <int D, Space P> Result run_one(backend::Cpu& cpu, const Options& o) {
   const auto start = std::chrono::steady_clock::now();
   Objective objective;
   objective.label_dropout = 0;
-  Trainer<Model<D, P>, Shape<any, D>, Objective, backend::Cpu> trainer(cpu, objective, train_options(o), {.beta2 = 0.999});
+  Trainer<Model<D, P>, Shape<dynamic, D>, Objective, backend::Cpu> trainer(cpu, objective, train_options(o), {.beta2 = 0.999});
   const Embedding<D> embedding(o.seed);
   LoopOptions loop;
   loop.steps = o.steps;

@@ -50,10 +50,10 @@ template <int Dim, int Hidden, class... Options> struct ToyMlp {
     visit("last", self.last);
   }
 
-  /// z: (any, Dim) at `times`; y: (any, Dim). There is one class, so labels say nothing.
+  /// z: (batch, Dim) at `times`; y: (batch, Dim). There is one class, so labels say nothing.
   template <class Ctx, AnyValue Z>
   auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int>) const {
-    const auto t = ops::input<Shape<any, 1>>(ctx, times);
+    const auto t = ops::input<Shape<dynamic, 1>>(ctx, times);
     auto h = first(ctx, ops::concat<1>(ctx, z, t), Activation::relu);
     for (const auto& layer : hidden) h = layer(ctx, h, Activation::relu);
     return last(ctx, h);

@@ -3,6 +3,8 @@
 // libraries, and time to compile.
 #pragma once
 
+#include <sfumato/base/rules.hpp>  // first: few lines of "In file included from" before the words of a broken rule
+
 #include <sfumato/autodiff/count.hpp>
 #include <sfumato/autodiff/gradient.hpp>
 #include <sfumato/autodiff/record.hpp>

@@ -6,7 +6,7 @@ using namespace autodiff_test;
 namespace {
 
 using Map = layer::Linear<8, 8>;
-using X = Shape<any, 4, 8>;
+using X = Shape<dynamic, 4, 8>;
 
 // A trunk with a head.
 struct Two {
@@ -36,11 +36,11 @@ Numbers sum_of(const Numbers& a, const Numbers& b) {
 TEST_CASE("a value that is used twice gets both gradients") {
   Training<Map> t;
   Ctx ctx = t.context();
-  auto x = input<Shape<any, 8>>(ctx, 2, 1);
+  auto x = input<Shape<dynamic, 8>>(ctx, 2, 1);
   ctx.require_gradient(x);
   const auto square = ops::multiply(ctx, x, x);  // y = x^2 + 3 x^2 + x
   const auto y = ops::add(ctx, ops::combine(ctx, 1, square, 3, square), x);
-  const auto loss = ops::sum<1>(ctx, ops::reshape<Shape<any, 16>>(ctx, y));
+  const auto loss = ops::sum<1>(ctx, ops::reshape<Shape<dynamic, 16>>(ctx, y));
   ctx.backward(loss);
   const Numbers at = host(ctx, x), d = gradient(ctx, x);
   for (std::size_t i = 0; i < d.size(); ++i) CHECK(d[i] == doctest::Approx(8 * at[i] + 1));
@@ -69,7 +69,7 @@ TEST_CASE("stop_gradient: the same data, and nothing flows back") {
   CHECK(ctx.data(stopped) == ctx.data(x));
   CHECK(!ctx.flows(stopped));
   CHECK(ctx.flows(x));
-  ctx.backward(ops::sum<1>(ctx, ops::reshape<Shape<any, 64>>(ctx, ops::multiply(ctx, x, stopped))));
+  ctx.backward(ops::sum<1>(ctx, ops::reshape<Shape<dynamic, 64>>(ctx, ops::multiply(ctx, x, stopped))));
   CHECK(gradient(ctx, x) == host(ctx, x));  // not twice
 
   // A detached head: it learns, what it stands on does not.
@@ -92,15 +92,15 @@ TEST_CASE("frozen weights: gradients pass through to the input, with the same bi
   const Step trained = step(t);
   t.zero();
   Ctx ctx(t.tape, t.weights.data(), nullptr, {5, 0, 0});
-  auto x = input<Shape<any, 4, 16>>(ctx, 2, 10);
+  auto x = input<Shape<dynamic, 4, 16>>(ctx, 2, 10);
   ctx.require_gradient(x);
-  const auto y = t.weights.model()(ctx, x, input<Shape<any, 16>>(ctx, 2, 11), input<Shape<any, 4, 16>>(ctx, 2, 12));
+  const auto y = t.weights.model()(ctx, x, input<Shape<dynamic, 16>>(ctx, 2, 11), input<Shape<dynamic, 4, 16>>(ctx, 2, 12));
   ctx.backward(loss_of(ctx, y));
   CHECK(gradient(ctx, x) == trained.d_x);
   CHECK(all_zero(t.parameter_gradients()));
 
   // Nothing asks for a gradient: nothing is recorded.
-  const auto z = t.weights.model()(ctx, ops::stop_gradient(ctx, x), input<Shape<any, 16>>(ctx, 2, 11), input<Shape<any, 4, 16>>(ctx, 2, 12));
+  const auto z = t.weights.model()(ctx, ops::stop_gradient(ctx, x), input<Shape<dynamic, 16>>(ctx, 2, 11), input<Shape<dynamic, 4, 16>>(ctx, 2, 12));
   CHECK(t.tape.size() == 0);
   CHECK(host(ctx, z) == trained.value);
 }
@@ -147,7 +147,7 @@ TEST_CASE("the seed of backward scales, and gradients of parameters add up over 
 TEST_CASE("backward starts from one element") {
   Training<Map> t;
   Ctx ctx = t.context();
-  auto x = input<Shape<any, 4>>(ctx, 3, 1);
+  auto x = input<Shape<dynamic, 4>>(ctx, 3, 1);
   ctx.require_gradient(x);
   const auto sums = ops::sum<1>(ctx, x);
   CHECK_THROWS_AS(ctx.backward(sums), Error);

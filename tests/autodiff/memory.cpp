@@ -6,7 +6,7 @@ using namespace autodiff_test;
 namespace {
 
 using Map = layer::Linear<16, 16>;
-using X = Shape<any, 4, 16>;
+using X = Shape<dynamic, 4, 16>;
 
 // An op whose vector-Jacobian product throws.
 auto faulty(Ctx& ctx, const auto& x) {
@@ -46,7 +46,7 @@ TEST_CASE("inference keeps nothing") {
   Training<Trunk<>> t;
   Run<Cpu> run(t.workspace, t.weights.data());
   const auto forward = [&](auto& ctx) {
-    return host(ctx, t.weights.model()(ctx, input<X>(ctx, 2, 10), input<Shape<any, 16>>(ctx, 2, 11), input<Shape<any, 4, 16>>(ctx, 2, 12)));
+    return host(ctx, t.weights.model()(ctx, input<X>(ctx, 2, 10), input<Shape<dynamic, 16>>(ctx, 2, 11), input<Shape<dynamic, 4, 16>>(ctx, 2, 12)));
   };
   forward(run);
   const std::size_t live = t.live(), peak = t.workspace.pool().peak_bytes();
@@ -93,7 +93,7 @@ TEST_CASE("an exception in the forward pass: clearing the tape frees everything,
       Ctx ctx = t.context();
       auto x = input<X>(ctx, 2, 10);
       ctx.require_gradient(x);
-      const auto y = t.weights.model()(ctx, x, input<Shape<any, 16>>(ctx, 2, 11), input<Shape<any, 4, 16>>(ctx, 2, 12));
+      const auto y = t.weights.model()(ctx, x, input<Shape<dynamic, 16>>(ctx, 2, 11), input<Shape<dynamic, 4, 16>>(ctx, 2, 12));
       loss_of(ctx, ops::recompute(ctx, [](auto& c, const auto& v) {
         const auto w = ops::silu(c, v);
         if (w.batch == 2) throw Error("planted", "in the forward pass");
@@ -121,7 +121,7 @@ TEST_CASE("an exception in the backward pass leaves the tape empty and no memory
       auto x = input<X>(ctx, 2, 10);
       ctx.require_gradient(x);
       const auto middle = faulty(ctx, ops::silu(ctx, x));
-      const auto y = t.weights.model()(ctx, middle, input<Shape<any, 16>>(ctx, 2, 11), input<Shape<any, 4, 16>>(ctx, 2, 12));
+      const auto y = t.weights.model()(ctx, middle, input<Shape<dynamic, 16>>(ctx, 2, 11), input<Shape<dynamic, 4, 16>>(ctx, 2, 12));
       ctx.backward(loss_of(ctx, y));
       FAIL("no error");
     } catch (const Error& error) {

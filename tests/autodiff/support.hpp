@@ -80,9 +80,9 @@ struct Step {
 template <class Model> Step step(Training<Model>& training, std::uint32_t number = 0) {
   training.zero();
   Ctx ctx = training.context(number);
-  auto x = input<Shape<any, 4, 16>>(ctx, 2, 10);
-  auto condition = input<Shape<any, 16>>(ctx, 2, 11);
-  auto context = input<Shape<any, 4, 16>>(ctx, 2, 12);
+  auto x = input<Shape<dynamic, 4, 16>>(ctx, 2, 10);
+  auto condition = input<Shape<dynamic, 16>>(ctx, 2, 11);
+  auto context = input<Shape<dynamic, 4, 16>>(ctx, 2, 12);
   ctx.require_gradient(x);
   ctx.require_gradient(condition);
   ctx.require_gradient(context);

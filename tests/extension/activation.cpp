@@ -14,7 +14,7 @@ using SquaredReLUCases = std::tuple<Activate<SquaredReLU{}>, LinearMap<true, Squ
 
 // As the activation of a Transformer it costs what the others do.
 template <class Act> using Trunk = Transformer<64, 2, RMSNorm, Act>;
-constexpr Cost cost = cost_of<Trunk<PlainMlp<SquaredReLU{}>>, Shape<any, 16, 64>>(1), relu = cost_of<Trunk<ReLU>, Shape<any, 16, 64>>(1);
+constexpr Cost cost = cost_of<Trunk<PlainMlp<SquaredReLU{}>>, Shape<dynamic, 16, 64>>(1), relu = cost_of<Trunk<ReLU>, Shape<dynamic, 16, 64>>(1);
 static_assert(cost.macs == relu.macs && cost.saved == relu.saved && cost.parameters == relu.parameters);
 
 }  // namespace

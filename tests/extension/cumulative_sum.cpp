@@ -52,7 +52,7 @@ namespace {
 
 template <int Axis> struct CumulativeSum : Case {
   static constexpr std::string_view ops = "cumulative_sum";
-  using Values = Inputs<Shape<any, 3, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 3, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return mine::cumulative_sum<Axis>(ctx, x); }
 };
 using CumulativeSumCases = std::tuple<CumulativeSum<1>, CumulativeSum<2>, CumulativeSum<3>>;
@@ -65,7 +65,7 @@ TEST_CASE("a cumulative sum, number by number") {
   Reference device;
   Workspace<Reference> workspace(device);
   Run<Reference, double> run(workspace, nullptr);
-  const auto x = ops::input<Shape<any, 2, 3>>(run, Values{1, 2, 3, 10, 20, 30});
+  const auto x = ops::input<Shape<dynamic, 2, 3>>(run, Values{1, 2, 3, 10, 20, 30});
   CHECK(host(run, mine::cumulative_sum<2>(run, x)) == Values{1, 3, 6, 10, 30, 60});
   CHECK(host(run, mine::cumulative_sum<1>(run, x)) == Values{1, 2, 3, 11, 22, 33});
 }

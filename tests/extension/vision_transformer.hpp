@@ -11,7 +11,7 @@ using namespace sfumato;
 /// `Input` is an ImagePatches, `Trunk` a Transformer without condition.
 template <class Input, class Trunk> struct VisionTransformer {
   static constexpr int width = Trunk::width, classes = Input::classes;
-  using ImageShape = Shape<any, Input::channels, Input::size, Input::size>;
+  using ImageShape = Shape<dynamic, Input::channels, Input::size, Input::size>;
 
   Param<Shape<1, 1, width>, init::Normal02> cls_token;
   Param<Shape<1, Input::tokens + 1, width>, init::Normal02> pos_embed;
@@ -29,12 +29,12 @@ template <class Input, class Trunk> struct VisionTransformer {
     visit("head", self.head);
   }
 
-  /// Images (any, channels, size, size) to logits (any, classes).
+  /// Images (batch, channels, size, size) to logits (batch, classes).
   template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const {
-    const auto token = ops::parameter<Shape<any, 1, width>>(ctx, cls_token, images.batch);
+    const auto token = ops::parameter<Shape<dynamic, 1, width>>(ctx, cls_token, images.batch);
     const auto tokens = ops::concat<axis::tokens>(ctx, token, patch_embed(ctx, images));
     const auto seen = norm(ctx, trunk(ctx, ops::add_parameter(ctx, tokens, pos_embed)));
-    return head(ctx, ops::reshape<Shape<any, width>>(ctx, ops::slice<axis::tokens, 0, 1>(ctx, seen)));
+    return head(ctx, ops::reshape<Shape<dynamic, width>>(ctx, ops::slice<axis::tokens, 0, 1>(ctx, seen)));
   }
 };
 

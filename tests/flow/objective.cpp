@@ -5,7 +5,7 @@ using namespace flow_test;
 
 namespace {
 
-using X = Shape<any, 4>;
+using X = Shape<dynamic, 4>;
 constexpr Index batch = 64;
 
 Values data(Index n) {

@@ -12,7 +12,7 @@ namespace {
 struct Identity {
   static constexpr int classes = 1, path_width = 2, token_dim = 2;
   template <class> static constexpr bool waives = false;
-  using ImageShape = Shape<any, 2>;
+  using ImageShape = Shape<dynamic, 2>;
   static constexpr void parameters(auto&, auto&&) {}
   template <class Ctx, class Z> auto operator()(Ctx&, const Z& z, std::span<const double>, std::span<const int>) const { return z; }
 };
@@ -41,7 +41,7 @@ TEST_CASE("a preconditioned model adds its input and its output by sample") {
   Run<backend::Reference, double> run(workspace, nullptr);
   const std::vector<double> values{1, 2, 3, 4}, times{0.25, 0.5};
   const std::vector<int> labels{0, 0};
-  const auto z = ops::input<Shape<any, 2>>(run, std::span<const double>(values));
+  const auto z = ops::input<Shape<dynamic, 2>>(run, std::span<const double>(values));
   const auto x = Preconditioned<Identity, LinearPrecondition>{}(run, z, times, labels);
   std::vector<double> out(4);
   ops::output(run, x, std::span(out));

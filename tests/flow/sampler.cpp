@@ -11,14 +11,14 @@ using namespace flow_test;
 
 namespace {
 
-using X = Shape<any, 4>;
+using X = Shape<dynamic, 4>;
 
 // dz/dt = z cos(4 t) + t from z = 1, in f64.
 template <class Method> double solve(int steps) {
   Fixture f;
-  auto z = ops::input_from<Shape<any, 1>>(f.run, 1, [](double* out) { *out = 1; });
+  auto z = ops::input_from<Shape<dynamic, 1>>(f.run, 1, [](double* out) { *out = 1; });
   z = integrate<Method>(f.run, z, {.steps = steps}, [&](const auto& at, double t) {
-    const auto drift = ops::input_from<Shape<any, 1>>(f.run, 1, [&](double* out) { *out = t; });
+    const auto drift = ops::input_from<Shape<dynamic, 1>>(f.run, 1, [&](double* out) { *out = t; });
     return ops::combine(f.run, std::cos(4 * t), at, 1, drift);
   }, NoProgress{});
   return host(f.run, z)[0];

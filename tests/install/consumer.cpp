@@ -31,7 +31,7 @@ int main() {
   const std::vector<double> times{0.2, 0.7};
   const std::vector<int> labels{0, 3};
   const auto x = weights.model()(run, z, std::span<const double>(times), std::span<const int>(labels));
-  static_assert(std::is_same_v<decltype(x)::shape, Shape<any, 1, 8, 8>>);
+  static_assert(std::is_same_v<decltype(x)::shape, Shape<dynamic, 1, 8, 8>>);
 
   std::vector<float> pixels(static_cast<std::size_t>(x.size()));
   ops::output(run, x, std::span(pixels));

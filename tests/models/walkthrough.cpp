@@ -20,7 +20,7 @@ namespace {
 template <int Width, int Depth, int Through>
 using Walk = JiT<ImagePatches<256, 3, 32, 1000>, Transformer<Width, Depth, RMSNorm, SwiGLU, QKNorm, Rotary, TimeToken, Context<32, 0>>, Head<Linear>, Bottleneck<Through>>;
 
-template <class V, int... Extents> constexpr bool has_shape = std::is_same_v<typename std::remove_cvref_t<V>::shape, Shape<any, Extents...>>;
+template <class V, int... Extents> constexpr bool has_shape = std::is_same_v<typename std::remove_cvref_t<V>::shape, Shape<dynamic, Extents...>>;
 
 // Every station of the forward pass; `see(station)` gets each value on the way.
 template <int Width, class Model, class Ctx, class Z>
@@ -34,7 +34,7 @@ constexpr auto walk(Ctx& ctx, const Model& model, const Z& z, std::span<const do
   const auto time = model.t_embedder(ctx, times);
   const auto label = model.y_embedder(ctx, labels);
   static_assert(has_shape<decltype(time), Width> && has_shape<decltype(label), Width>);
-  const auto time_token = ops::reshape<Shape<any, 1, Width>>(ctx, time);
+  const auto time_token = ops::reshape<Shape<dynamic, 1, Width>>(ctx, time);
   const auto class_tokens = ops::add_parameter(ctx, ops::broadcast<1, 32>(ctx, label), model.in_context_posemb);
   static_assert(has_shape<decltype(class_tokens), 32, Width>);
   const auto context = ops::concat<axis::tokens>(ctx, time_token, class_tokens);
@@ -151,12 +151,12 @@ TEST_CASE("JiT with a time token and adaLN-Zero: time and label change the image
 
   // The time also passes through its token: with every modulation fixed, the trunk still sees it.
   const auto model = f.weights.model();
-  const auto patches = ops::normal<Shape<any, 16, 32>>(f.ctx, 1, {2, Stream::user, 0});
-  const auto condition = ops::normal<Shape<any, 32>>(f.ctx, 1, {3, Stream::user, 0});
+  const auto patches = ops::normal<Shape<dynamic, 16, 32>>(f.ctx, 1, {2, Stream::user, 0});
+  const auto condition = ops::normal<Shape<dynamic, 32>>(f.ctx, 1, {3, Stream::user, 0});
   const auto through = [&](double t) {
     const std::vector<double> time{t};
-    const auto token = ops::reshape<Shape<any, 1, 32>>(f.ctx, model.t_embedder(f.ctx, time));
-    const auto context = ops::concat<axis::tokens>(f.ctx, token, ops::normal<Shape<any, 3, 32>>(f.ctx, 1, {4, Stream::user, 0}));
+    const auto token = ops::reshape<Shape<dynamic, 1, 32>>(f.ctx, model.t_embedder(f.ctx, time));
+    const auto context = ops::concat<axis::tokens>(f.ctx, token, ops::normal<Shape<dynamic, 3, 32>>(f.ctx, 1, {4, Stream::user, 0}));
     static_assert(has_shape<decltype(context), BothTrunk::context_tokens, 32>);
     const auto y = model.trunk(f.ctx, patches, condition, context);
     static_assert(has_shape<decltype(y), BothWays::tokens, 32>);  // the context has left again

@@ -40,48 +40,52 @@ struct Case {
 template <auto Act> struct Activate : Case {
   static constexpr std::string_view ops = "activation";
   static constexpr double margin = 0.01;  // some have a kink
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::activation(ctx, x, Act); }
 };
 struct Relu : Case {
   static constexpr std::string_view ops = "relu";
   static constexpr double margin = 0.01;
-  using Values = Inputs<Shape<any, 16>>;
+  using Values = Inputs<Shape<dynamic, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::relu(ctx, x); }
 };
 struct Silu : Case {
   static constexpr std::string_view ops = "silu";
-  using Values = Inputs<Shape<any, 16>>;
+  using Values = Inputs<Shape<dynamic, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::silu(ctx, x); }
 };
 struct Gelu : Case {
   static constexpr std::string_view ops = "gelu";
-  using Values = Inputs<Shape<any, 16>>;
+  using Values = Inputs<Shape<dynamic, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::gelu(ctx, x); }
 };
 struct SwiGlu : Case {
   static constexpr std::string_view ops = "swiglu";
-  using Values = Inputs<Shape<any, 4, 16>>;
+  using Values = Inputs<Shape<dynamic, 4, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::swiglu(ctx, x); }
 };
 struct Softmax : Case {
   static constexpr std::string_view ops = "softmax";
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::softmax(ctx, x); }
 };
 
 // Products --------------------------------------------------------------------------------------------------------------
 
-template <bool WithBias, Activation Act> struct LinearMap : Case {
+// Of the activations, the backends' own are fused in inference.
+constexpr bool fuses(Activation act) { return act != Activation::none; }
+template <ops::Pointwise F> constexpr bool fuses(F) { return false; }
+
+template <bool WithBias, auto Act> struct LinearMap : Case {
   static constexpr std::string_view ops = "linear";
-  static constexpr bool rounds_twice = Act != Activation::none;
+  static constexpr bool rounds_twice = fuses(Act);
   static constexpr Index macs = 2 * 4 * 16 * 12;
   struct Parameters {
     Param<Shape<12, 16>> weight;
     std::conditional_t<WithBias, Param<Shape<12>>, None> bias;
     static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight), visit("bias", self.bias); }
   };
-  using Values = Inputs<Shape<any, 4, 16>>;
+  using Values = Inputs<Shape<dynamic, 4, 16>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::linear(ctx, x, p.weight, p.bias, Act); }
 };
 struct LinearOfConvolution : Case {  // the weight of a patch embedding, flattened
@@ -91,13 +95,13 @@ struct LinearOfConvolution : Case {  // the weight of a patch embedding, flatten
     Param<Shape<8, 3, 2, 2>> weight;
     static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight); }
   };
-  using Values = Inputs<Shape<any, 4, 12>>;
+  using Values = Inputs<Shape<dynamic, 4, 12>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::linear(ctx, x, p.weight, None{}); }
 };
 template <bool Transposed> struct Matmul : Case {
   static constexpr std::string_view ops = "matmul";
   static constexpr Index macs = 2 * 4 * 8 * 12;
-  using Values = Inputs<Shape<any, 4, 8>, std::conditional_t<Transposed, Shape<any, 12, 8>, Shape<any, 8, 12>>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>, std::conditional_t<Transposed, Shape<dynamic, 12, 8>, Shape<dynamic, 8, 12>>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& w) { return ops::matmul<Transposed>(ctx, x, w); }
 };
 
@@ -127,7 +131,7 @@ template <bool WithNorm, int Prefix, bool WithRotary> struct SelfAttend : Case {
     std::conditional_t<WithNorm, Param<Shape<8>>, None> q_norm, k_norm;
     static constexpr void parameters(auto& self, auto&& visit) { visit("q_norm", self.q_norm), visit("k_norm", self.k_norm); }
   };
-  using Values = Inputs<Shape<any, 8, 48>>;
+  using Values = Inputs<Shape<dynamic, 8, 48>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& qkv) {
     using Table = std::conditional_t<WithRotary, layer::RotaryTable<2, 8, Prefix>, None>;
     return ops::self_attention<2, Table>(ctx, qkv, p.q_norm, p.k_norm, 1e-6);
@@ -136,7 +140,7 @@ template <bool WithNorm, int Prefix, bool WithRotary> struct SelfAttend : Case {
 struct Attend : Case {
   static constexpr std::string_view ops = "attention";
   static constexpr Index macs = 2 * 2 * 4 * 8 * 16;
-  using Values = Inputs<Shape<any, 4, 16>, Shape<any, 8, 16>, Shape<any, 8, 16>>;
+  using Values = Inputs<Shape<dynamic, 4, 16>, Shape<dynamic, 8, 16>, Shape<dynamic, 8, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& q, const auto& k, const auto& v) { return ops::attention<2>(ctx, q, k, v); }
 };
 
@@ -144,51 +148,51 @@ struct Attend : Case {
 
 struct Combine : Case {
   static constexpr std::string_view ops = "combine";
-  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::combine(ctx, 0.75, x, -1.5, y); }
 };
 struct Scale : Case {
   static constexpr std::string_view ops = "scale";
-  using Values = Inputs<Shape<any, 16>>;
+  using Values = Inputs<Shape<dynamic, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::scale(ctx, -0.75, x); }
 };
 struct Add : Case {
   static constexpr std::string_view ops = "add";
-  using Values = Inputs<Shape<any, 16>, Shape<any, 16>>;
+  using Values = Inputs<Shape<dynamic, 16>, Shape<dynamic, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::add(ctx, x, y); }
 };
 struct AddToItself : Case {
   static constexpr std::string_view ops = "add";
-  using Values = Inputs<Shape<any, 16>>;
+  using Values = Inputs<Shape<dynamic, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::add(ctx, x, x); }
 };
 struct Subtract : Case {
   static constexpr std::string_view ops = "subtract";
-  using Values = Inputs<Shape<any, 16>, Shape<any, 16>>;
+  using Values = Inputs<Shape<dynamic, 16>, Shape<dynamic, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::subtract(ctx, x, y); }
 };
 struct Multiply : Case {
   static constexpr std::string_view ops = "multiply";
-  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::multiply(ctx, x, y); }
 };
 struct Square : Case {
   static constexpr std::string_view ops = "multiply";
-  using Values = Inputs<Shape<any, 16>>;
+  using Values = Inputs<Shape<dynamic, 16>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::multiply(ctx, x, x); }
 };
 struct CombineSamples : Case {
   static constexpr std::string_view ops = "combine_samples";
   static constexpr bool counts = false;
   static constexpr std::array<double, 2> alpha{0.25, -1.5}, beta{2, 0.5};
-  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>>;
   static auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::combine_samples(ctx, std::span(alpha), x, std::span(beta), y); }
 };
 struct ScaleSamples : Case {
   static constexpr std::string_view ops = "combine_samples";
   static constexpr bool counts = false;
   static constexpr std::array<double, 2> alpha{0.25, -1.5};
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static auto build(auto& ctx, const auto&, const auto& x) { return ops::combine_samples(ctx, std::span(alpha), x, {}, None{}); }
 };
 
@@ -196,37 +200,37 @@ struct ScaleSamples : Case {
 
 struct Reshape : Case {
   static constexpr std::string_view ops = "reshape";
-  using Values = Inputs<Shape<any, 4, 8>>;
-  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::reshape<Shape<any, 16>>(ctx, x); }
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::reshape<Shape<dynamic, 16>>(ctx, x); }
 };
 template <int Axis, int Begin, int End> struct Slice : Case {
   static constexpr std::string_view ops = "slice";
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::slice<Axis, Begin, End>(ctx, x); }
 };
 template <int Axis> struct Concat : Case {
   static constexpr std::string_view ops = "concat";
-  using Values = Inputs<Shape<any, Axis == 1 ? 3 : 4, 8>, Shape<any, 4, Axis == 2 ? 5 : 8>>;
+  using Values = Inputs<Shape<dynamic, Axis == 1 ? 3 : 4, 8>, Shape<dynamic, 4, Axis == 2 ? 5 : 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::concat<Axis>(ctx, x, y); }
 };
 struct Permute : Case {
   static constexpr std::string_view ops = "permute";
-  using Values = Inputs<Shape<any, 3, 4, 5>>;
+  using Values = Inputs<Shape<dynamic, 3, 4, 5>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::permute<0, 3, 1, 2>(ctx, x); }
 };
 template <int Axis> struct Broadcast : Case {
   static constexpr std::string_view ops = "broadcast";
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::broadcast<Axis, 3>(ctx, x); }
 };
 template <int Axis> struct Sum : Case {
   static constexpr std::string_view ops = "sum";
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::sum<Axis>(ctx, x); }
 };
 struct Mean : Case {
   static constexpr std::string_view ops = "mean";
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::mean<1>(ctx, x); }
 };
 template <class S> struct AddParameter : Case {
@@ -235,35 +239,35 @@ template <class S> struct AddParameter : Case {
     Param<S> p;
     static constexpr void parameters(auto& self, auto&& visit) { visit("p", self.p); }
   };
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::add_parameter(ctx, x, p.p); }
 };
 template <class S> struct MultiplyParameter : Case {
   static constexpr std::string_view ops = "multiply_parameter";
   using Parameters = typename AddParameter<S>::Parameters;
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::multiply_parameter(ctx, x, p.p); }
 };
 struct ParameterAsValue : Case {
   static constexpr std::string_view ops = "parameter";
   using Parameters = AddParameter<Shape<1, 4, 8>>::Parameters;
   using Values = Inputs<>;
-  static constexpr auto build(auto& ctx, const auto& p) { return ops::parameter<Shape<any, 4, 8>>(ctx, p.p, batch); }
+  static constexpr auto build(auto& ctx, const auto& p) { return ops::parameter<Shape<dynamic, 4, 8>>(ctx, p.p, batch); }
 };
 struct DynamicTanh : Case {  // a norm put together from ops, and modulated as any other
   static constexpr std::string_view ops = "activation";
   using Parameters = DyT::Layer<16>;
-  using Values = Inputs<Shape<any, 4, 16>, Shape<any, 3 * 16>>;
+  using Values = Inputs<Shape<dynamic, 4, 16>, Shape<dynamic, 3 * 16>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x, const auto& m) { return layer::modulated<2, 0>(ctx, p, x, m); }
 };
 template <ops::PatchOrder Order> struct Patchify : Case {
   static constexpr std::string_view ops = "patchify";
-  using Values = Inputs<Shape<any, 3, 4, 4>>;
+  using Values = Inputs<Shape<dynamic, 3, 4, 4>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::patchify<2, Order>(ctx, x); }
 };
 template <ops::PatchOrder Order> struct Unpatchify : Case {
   static constexpr std::string_view ops = "unpatchify";
-  using Values = Inputs<Shape<any, 4, 12>>;
+  using Values = Inputs<Shape<dynamic, 4, 12>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::unpatchify<2, 3, Order>(ctx, x); }
 };
 
@@ -277,25 +281,25 @@ template <bool WithWeight, bool WithBias, int Width> struct NormParameters {
 template <NormKind Kind, bool WithWeight, bool WithBias> struct Norm : Case {
   static constexpr std::string_view ops = "norm";
   using Parameters = NormParameters<WithWeight, WithBias, 12>;
-  using Values = Inputs<Shape<any, 8, 12>>;
+  using Values = Inputs<Shape<dynamic, 8, 12>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::norm<Kind>(ctx, x, p.weight, p.bias, 1e-6); }
 };
 template <NormKind Kind, bool WithWeight, bool WithBias, int Shift, int Scale> struct ModulatedNorm : Case {
   static constexpr std::string_view ops = "modulated_norm";
   using Parameters = NormParameters<WithWeight, WithBias, 16>;
-  using Values = Inputs<Shape<any, 8, 16>, Shape<any, 3 * 16>>;
+  using Values = Inputs<Shape<dynamic, 8, 16>, Shape<dynamic, 3 * 16>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x, const auto& m) {
     return ops::modulated_norm<Kind, Shift, Scale>(ctx, x, p.weight, p.bias, m, 1e-6);
   }
 };
 struct GatedResidual : Case {
   static constexpr std::string_view ops = "gated_residual";
-  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>, Shape<any, 3 * 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>, Shape<dynamic, 3 * 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& h, const auto& m) { return ops::gated_residual<1>(ctx, x, h, m); }
 };
 struct GatedResidualFromItself : Case {
   static constexpr std::string_view ops = "gated_residual";
-  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 2 * 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 2 * 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& m) { return ops::gated_residual<0>(ctx, x, x, m); }
 };
 
@@ -320,26 +324,26 @@ struct Sinusoidal : Case {
 struct Drop : Case {
   static constexpr std::string_view ops = "dropout";
   static constexpr bool draws = true;
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::dropout(ctx, x, 0.25, 3); }
 };
 struct NoDrop : Case {
   static constexpr std::string_view ops = "dropout";
-  using Values = Inputs<Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::dropout(ctx, x, 0, 3); }
 };
 struct WeightedMse : Case {
   static constexpr std::string_view ops = "weighted_mse";
   static constexpr bool counts = false;
   static constexpr std::array<double, 2> weight{0.5, 3};
-  using Values = Inputs<Shape<any, 4, 8>, Shape<any, 4, 8>>;
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>>;
   static auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::weighted_mse(ctx, x, y, std::span(weight)); }
 };
 struct CrossEntropy : Case {
   static constexpr std::string_view ops = "cross_entropy";
   static constexpr bool counts = false;
   static constexpr std::array<int, 8> labels{1, 0, 5, 5, 2, 3, 4, 0};
-  using Values = Inputs<Shape<any, 4, 6>>;
+  using Values = Inputs<Shape<dynamic, 4, 6>>;
   static auto build(auto& ctx, const auto&, const auto& x) { return ops::cross_entropy(ctx, x, std::span(labels)); }
 };
 
@@ -348,9 +352,9 @@ using Cases = std::tuple<
     Activate<Activation::relu>, Activate<Activation::silu>, Activate<Activation::gelu_erf>, Activate<Activation::gelu_tanh>, Relu, Silu, Gelu, SwiGlu,
     Softmax, LinearMap<true, Activation::none>, LinearMap<false, Activation::none>, LinearMap<true, Activation::silu>, LinearMap<false, Activation::gelu_tanh>,
     LinearOfConvolution, Matmul<false>, Matmul<true>,
-    Einsum<Shape<any, 4, 8>, Shape<any, 12, 8>, "b n d, b m d -> b n m", 2 * 4 * 12 * 8>, Einsum<Shape<any, 2, 4, 8>, Shape<any, 8, 2>, "b h n d, b d h -> b n h", 2 * 2 * 4 * 8>,
-    EinsumWithParameter<Shape<any, 4, 8>, Shape<12, 8>, "b n d, m d -> b n m", 2 * 4 * 12 * 8>,
-    EinsumWithParameter<Shape<any, 4, 2, 8>, Shape<6, 8, 2>, "b n h d, m d h -> b m h n", 2 * 4 * 2 * 8 * 6>, SelfAttend<false, 0, false>, SelfAttend<true, 0, false>, SelfAttend<false, 4, true>,
+    Einsum<Shape<dynamic, 4, 8>, Shape<dynamic, 12, 8>, "b n d, b m d -> b n m", 2 * 4 * 12 * 8>, Einsum<Shape<dynamic, 2, 4, 8>, Shape<dynamic, 8, 2>, "b h n d, b d h -> b n h", 2 * 2 * 4 * 8>,
+    EinsumWithParameter<Shape<dynamic, 4, 8>, Shape<12, 8>, "b n d, m d -> b n m", 2 * 4 * 12 * 8>,
+    EinsumWithParameter<Shape<dynamic, 4, 2, 8>, Shape<6, 8, 2>, "b n h d, m d h -> b m h n", 2 * 4 * 2 * 8 * 6>, SelfAttend<false, 0, false>, SelfAttend<true, 0, false>, SelfAttend<false, 4, true>,
     SelfAttend<true, 4, true>, Attend, Combine, Scale, Add, AddToItself, Subtract, Multiply, Square, CombineSamples, ScaleSamples, Reshape,
     Slice<1, 1, 3>, Slice<2, 4, 8>, Concat<1>, Concat<2>, Permute, Broadcast<1>, Broadcast<2>, Broadcast<3>, Sum<1>, Sum<2>, Mean, AddParameter<Shape<1, 4, 8>>, AddParameter<Shape<8>>, MultiplyParameter<Shape<8>>, MultiplyParameter<Shape<1>>, ParameterAsValue,
     Activate<DyT::Tanh{}>, DynamicTanh,
@@ -361,6 +365,6 @@ using Cases = std::tuple<
     CrossEntropy>;
 
 /// Front doors that are no functions of values: inputs, outputs and noise, tested by name in inputs.cpp.
-inline constexpr std::array<std::string_view, 4> tested_elsewhere{"input_from", "input", "output", "normal"};
+inline constexpr std::array<std::string_view, 5> tested_elsewhere{"input_from", "input", "borrow", "output", "normal"};
 
 }  // namespace ops_test

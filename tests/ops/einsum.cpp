@@ -74,8 +74,8 @@ template <ops::Subscripts S, class X, class W, class Y, bool Parameter, class B>
 
   const auto [left, right, out] = words(S.text);
   std::map<char, Index> extent;
-  for (std::size_t i = 0; i < left.size(); ++i) extent[left[i]] = X::extents[i] == any ? batch : X::extents[i];
-  for (std::size_t i = 0; i < right.size(); ++i) extent[right[i]] = W::extents[i] == any ? batch : W::extents[i];
+  for (std::size_t i = 0; i < left.size(); ++i) extent[left[i]] = X::extents[i] == dynamic ? batch : X::extents[i];
+  for (std::size_t i = 0; i < right.size(); ++i) extent[right[i]] = W::extents[i] == dynamic ? batch : W::extents[i];
   Values expected_y(y.size()), expected_d_x(x.size()), expected_d_w(w.size());
   loops(extent, {left, &x}, {right, &w}, {out, &expected_y});
   loops(extent, {out, &d_y}, {right, &w}, {left, &expected_d_x});
@@ -93,37 +93,37 @@ template <ops::Subscripts S, class X, class W, class Y, bool Parameter = !W::bat
 }  // namespace
 
 TEST_CASE("einsum: products with a parameter") {
-  check<"b n d, m d -> b n m", Shape<any, 4, 5>, Shape<6, 5>, Shape<any, 4, 6>>();        // a linear layer
-  check<"b n d, d m -> b n m", Shape<any, 4, 5>, Shape<5, 6>, Shape<any, 4, 6>>();
-  check<"b n d, m d -> b m n", Shape<any, 4, 5>, Shape<6, 5>, Shape<any, 6, 4>>();        // transposed
-  check<"b n h d, m h d -> b n m", Shape<any, 4, 2, 5>, Shape<6, 2, 5>, Shape<any, 4, 6>>();
-  check<"b n h d, m d h -> b n m", Shape<any, 4, 2, 5>, Shape<6, 5, 2>, Shape<any, 4, 6>>();  // a copy is needed
-  check<"b h d, h m d -> b h m", Shape<any, 3, 5>, Shape<3, 6, 5>, Shape<any, 3, 6>>();   // a matrix for each head
-  check<"b h d, h m d -> b m h", Shape<any, 3, 5>, Shape<3, 6, 5>, Shape<any, 6, 3>>();
-  check<"b n d, n m d -> b n m", Shape<any, 4, 5>, Shape<4, 6, 5>, Shape<any, 4, 6>>();
-  check<"b d, d -> b", Shape<any, 5>, Shape<5>, Shape<any>>();                           // matrix times vector
-  check<"b n d, d -> b n d", Shape<any, 4, 5>, Shape<5>, Shape<any, 4, 5>>();             // a scale: nothing is summed
-  check<"b n, m -> b n m", Shape<any, 4>, Shape<6>, Shape<any, 4, 6>>();                  // outer
-  check<"b i j k, k j i -> b", Shape<any, 2, 3, 4>, Shape<4, 3, 2>, Shape<any>>();
-  check<"b i j k, k l i -> b l j", Shape<any, 2, 3, 4>, Shape<4, 5, 2>, Shape<any, 5, 3>>();
+  check<"b n d, m d -> b n m", Shape<dynamic, 4, 5>, Shape<6, 5>, Shape<dynamic, 4, 6>>();        // a linear layer
+  check<"b n d, d m -> b n m", Shape<dynamic, 4, 5>, Shape<5, 6>, Shape<dynamic, 4, 6>>();
+  check<"b n d, m d -> b m n", Shape<dynamic, 4, 5>, Shape<6, 5>, Shape<dynamic, 6, 4>>();        // transposed
+  check<"b n h d, m h d -> b n m", Shape<dynamic, 4, 2, 5>, Shape<6, 2, 5>, Shape<dynamic, 4, 6>>();
+  check<"b n h d, m d h -> b n m", Shape<dynamic, 4, 2, 5>, Shape<6, 5, 2>, Shape<dynamic, 4, 6>>();  // a copy is needed
+  check<"b h d, h m d -> b h m", Shape<dynamic, 3, 5>, Shape<3, 6, 5>, Shape<dynamic, 3, 6>>();   // a matrix for each head
+  check<"b h d, h m d -> b m h", Shape<dynamic, 3, 5>, Shape<3, 6, 5>, Shape<dynamic, 6, 3>>();
+  check<"b n d, n m d -> b n m", Shape<dynamic, 4, 5>, Shape<4, 6, 5>, Shape<dynamic, 4, 6>>();
+  check<"b d, d -> b", Shape<dynamic, 5>, Shape<5>, Shape<dynamic>>();                           // matrix times vector
+  check<"b n d, d -> b n d", Shape<dynamic, 4, 5>, Shape<5>, Shape<dynamic, 4, 5>>();             // a scale: nothing is summed
+  check<"b n, m -> b n m", Shape<dynamic, 4>, Shape<6>, Shape<dynamic, 4, 6>>();                  // outer
+  check<"b i j k, k j i -> b", Shape<dynamic, 2, 3, 4>, Shape<4, 3, 2>, Shape<dynamic>>();
+  check<"b i j k, k l i -> b l j", Shape<dynamic, 2, 3, 4>, Shape<4, 5, 2>, Shape<dynamic, 5, 3>>();
 }
 
 TEST_CASE("einsum: products of values") {
-  check<"b n d, b m d -> b n m", Shape<any, 4, 5>, Shape<any, 6, 5>, Shape<any, 4, 6>>();
-  check<"b n d, b d m -> b n m", Shape<any, 4, 5>, Shape<any, 5, 6>, Shape<any, 4, 6>>();
-  check<"b n h d, b m h d -> b h n m", Shape<any, 4, 2, 5>, Shape<any, 6, 2, 5>, Shape<any, 2, 4, 6>>();  // attention's scores
-  check<"b h n m, b m h d -> b n h d", Shape<any, 2, 4, 6>, Shape<any, 6, 2, 5>, Shape<any, 4, 2, 5>>();  // and what they weigh
-  check<"b n d, b m d -> b m n", Shape<any, 4, 5>, Shape<any, 6, 5>, Shape<any, 6, 4>>();
-  check<"b n d, b n d -> b n", Shape<any, 4, 5>, Shape<any, 4, 5>, Shape<any, 4>>();
-  check<"b n d, b n d -> b n d", Shape<any, 4, 5>, Shape<any, 4, 5>, Shape<any, 4, 5>>();  // elementwise
-  check<"b d, b n -> b n d", Shape<any, 5>, Shape<any, 4>, Shape<any, 4, 5>>();
+  check<"b n d, b m d -> b n m", Shape<dynamic, 4, 5>, Shape<dynamic, 6, 5>, Shape<dynamic, 4, 6>>();
+  check<"b n d, b d m -> b n m", Shape<dynamic, 4, 5>, Shape<dynamic, 5, 6>, Shape<dynamic, 4, 6>>();
+  check<"b n h d, b m h d -> b h n m", Shape<dynamic, 4, 2, 5>, Shape<dynamic, 6, 2, 5>, Shape<dynamic, 2, 4, 6>>();  // attention's scores
+  check<"b h n m, b m h d -> b n h d", Shape<dynamic, 2, 4, 6>, Shape<dynamic, 6, 2, 5>, Shape<dynamic, 4, 2, 5>>();  // and what they weigh
+  check<"b n d, b m d -> b m n", Shape<dynamic, 4, 5>, Shape<dynamic, 6, 5>, Shape<dynamic, 6, 4>>();
+  check<"b n d, b n d -> b n", Shape<dynamic, 4, 5>, Shape<dynamic, 4, 5>, Shape<dynamic, 4>>();
+  check<"b n d, b n d -> b n d", Shape<dynamic, 4, 5>, Shape<dynamic, 4, 5>, Shape<dynamic, 4, 5>>();  // elementwise
+  check<"b d, b n -> b n d", Shape<dynamic, 5>, Shape<dynamic, 4>, Shape<dynamic, 4, 5>>();
 }
 
 TEST_CASE("einsum: the run-time batch is summed over") {
-  check<"b n d, b m -> n d m", Shape<any, 4, 5>, Shape<any, 6>, Shape<4, 5, 6>>();
-  check<"b n, b m -> m n", Shape<any, 4>, Shape<any, 6>, Shape<6, 4>>();
-  check<"b n d, b m n -> d m", Shape<any, 4, 5>, Shape<any, 6, 4>, Shape<5, 6>>();
-  check<"b n, b n -> ", Shape<any, 4>, Shape<any, 4>, Shape<>>();
+  check<"b n d, b m -> n d m", Shape<dynamic, 4, 5>, Shape<dynamic, 6>, Shape<4, 5, 6>>();
+  check<"b n, b m -> m n", Shape<dynamic, 4>, Shape<dynamic, 6>, Shape<6, 4>>();
+  check<"b n d, b m n -> d m", Shape<dynamic, 4, 5>, Shape<dynamic, 6, 4>, Shape<5, 6>>();
+  check<"b n, b n -> ", Shape<dynamic, 4>, Shape<dynamic, 4>, Shape<>>();
 }
 
 TEST_CASE("einsum: static operands") {
@@ -135,7 +135,7 @@ TEST_CASE("einsum: static operands") {
 TEST_CASE("einsum is linear and matmul, to the bit, and asks for no copies there") {
   const Problem<LinearMap<false, Activation::none>> problem(3);
   const auto expected = Bench<LinearMap<false, Activation::none>, Cpu, float>(problem).record();
-  using Same = EinsumWithParameter<Shape<any, 4, 16>, Shape<12, 16>, "b n d, m d -> b n m", 0>;
+  using Same = EinsumWithParameter<Shape<dynamic, 4, 16>, Shape<12, 16>, "b n d, m d -> b n m", 0>;
   const Problem<Same> same(3);
   Bench<Same, Cpu, float> bench(same);
   const auto found = bench.record();
@@ -147,7 +147,7 @@ TEST_CASE("einsum is linear and matmul, to the bit, and asks for no copies there
   Workspace<Cpu> fresh(bench.workspace().backend());
   const std::vector<float> weights = as<float>(same.weights);
   Run<Cpu> run(fresh, weights.data());
-  ops::einsum<"b n d, m d -> b n m">(run, ops::input<Shape<any, 4, 16>>(run, std::span<const double>(same.inputs[0])), same.parameters.weight);
+  ops::einsum<"b n d, m d -> b n m">(run, ops::input<Shape<dynamic, 4, 16>>(run, std::span<const double>(same.inputs[0])), same.parameters.weight);
   CHECK(fresh.pool().peak_bytes() == operands);
 }
 
@@ -156,8 +156,8 @@ TEST_CASE("einsum: batches that differ are an error") {
   Workspace<Cpu> workspace(device);
   Run<Cpu> ctx(workspace, nullptr);
   const Values numbers(12);
-  const auto x = ops::input<Shape<any, 2>>(ctx, std::span<const double>(numbers));
-  const auto y = ops::input<Shape<any, 3>>(ctx, std::span<const double>(numbers));
+  const auto x = ops::input<Shape<dynamic, 2>>(ctx, std::span<const double>(numbers));
+  const auto y = ops::input<Shape<dynamic, 3>>(ctx, std::span<const double>(numbers));
   try {
     ops::einsum<"b n, b m -> n m">(ctx, x, y);
     FAIL("no error");

@@ -55,8 +55,8 @@ template <Activation Act> struct PlainLinear : LinearMap<true, Act> {
 // Two heads of width 8, 8 tokens of which Prefix are not turned: QK-norm, rotation, softmax(q k^T / sqrt(8)) v, step by step.
 template <bool WithNorm, int Prefix, bool WithRotary> struct PlainSelfAttend : SelfAttend<WithNorm, Prefix, WithRotary> {
   template <class Ctx> static auto build(Ctx& ctx, const auto& p, const auto& qkv) {
-    const auto heads = [&](const auto& x) { return ops::reshape<Shape<any, 8, 2, 8>>(ctx, x); };              // (batch, tokens, heads, head width)
-    const auto rows = [&](const auto& x) { return ops::reshape<Shape<any, 8, 8>>(ctx, ops::permute<0, 2, 1, 3>(ctx, x)); };  // (batch heads, tokens, head width)
+    const auto heads = [&](const auto& x) { return ops::reshape<Shape<dynamic, 8, 2, 8>>(ctx, x); };              // (batch, tokens, heads, head width)
+    const auto rows = [&](const auto& x) { return ops::reshape<Shape<dynamic, 8, 8>>(ctx, ops::permute<0, 2, 1, 3>(ctx, x)); };  // (batch heads, tokens, head width)
     const auto prepared = [&](const auto& x, const auto& weight) {
       const auto normed = [&] {
         if constexpr (WithNorm) return ops::norm<NormKind::rms>(ctx, x, weight, None{}, 1e-6);
@@ -69,14 +69,14 @@ template <bool WithNorm, int Prefix, bool WithRotary> struct PlainSelfAttend : S
     const auto k = rows(prepared(heads(ops::slice<2, 16, 32>(ctx, qkv)), p.k_norm));
     const auto v = rows(heads(ops::slice<2, 32, 48>(ctx, qkv)));
     const auto weights = ops::softmax(ctx, ops::scale(ctx, 1 / std::sqrt(8.0), ops::matmul<true>(ctx, q, k)));
-    const auto out = ops::reshape<Shape<any, 2, 8, 8>>(ctx, ops::matmul(ctx, weights, v));
-    return ops::reshape<Shape<any, 8, 16>>(ctx, ops::permute<0, 2, 1, 3>(ctx, out));
+    const auto out = ops::reshape<Shape<dynamic, 2, 8, 8>>(ctx, ops::matmul(ctx, weights, v));
+    return ops::reshape<Shape<dynamic, 8, 16>>(ctx, ops::permute<0, 2, 1, 3>(ctx, out));
   }
   // x: (batch, 8 tokens, 2 heads, 8); pairs (2i, 2i + 1) turn by the row in the first half, by the column in the second.
   template <class Ctx> static auto rotated(Ctx& ctx, const auto& x) {
-    const auto pairs = ops::reshape<Shape<any, 8, 2, 4, 2>>(ctx, x);
+    const auto pairs = ops::reshape<Shape<dynamic, 8, 2, 4, 2>>(ctx, x);
     const auto table = [&](auto function) {
-      return ops::input_from<Shape<any, 8, 2, 4, 1>>(ctx, x.batch, [&](auto* out) {
+      return ops::input_from<Shape<dynamic, 8, 2, 4, 1>>(ctx, x.batch, [&](auto* out) {
         for (Index b = 0; b < x.batch; ++b)
           for (int token = 0; token < 8; ++token)
             for (int head = 0; head < 2; ++head)
@@ -90,7 +90,7 @@ template <bool WithNorm, int Prefix, bool WithRotary> struct PlainSelfAttend : S
     const auto even = ops::slice<4, 0, 1>(ctx, pairs), odd = ops::slice<4, 1, 2>(ctx, pairs);
     const auto turned_even = ops::subtract(ctx, ops::multiply(ctx, even, cosine), ops::multiply(ctx, odd, sine));
     const auto turned_odd = ops::add(ctx, ops::multiply(ctx, odd, cosine), ops::multiply(ctx, even, sine));
-    return ops::reshape<Shape<any, 8, 2, 8>>(ctx, ops::concat<4>(ctx, turned_even, turned_odd));
+    return ops::reshape<Shape<dynamic, 8, 2, 8>>(ctx, ops::concat<4>(ctx, turned_even, turned_odd));
   }
 };
 
@@ -166,7 +166,7 @@ TEST_CASE("cross-entropy of large logits does not overflow") {
   Run<Cpu> ctx(workspace, nullptr);
   const std::vector<float> logits{1e4f, -1e4f, 0, -1e4f, -1e4f, 1e4f};
   const std::vector<int> labels{0, 1};
-  const auto loss = host(ctx, ops::cross_entropy(ctx, ops::input<Shape<any, 3>>(ctx, std::span<const float>(logits)), labels));
+  const auto loss = host(ctx, ops::cross_entropy(ctx, ops::input<Shape<dynamic, 3>>(ctx, std::span<const float>(logits)), labels));
   CHECK(loss[0] == doctest::Approx(1e4).epsilon(1e-6));
 }
 

@@ -11,4 +11,4 @@ struct Cube {
   template <class T> static T derivative(T x) { return 3 * x * x; }
 #endif
 };
-auto f(Count& ctx, Value<Count, Shape<any, 4>> x) { return ops::activation(ctx, x, Cube{}); }
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4>> x) { return ops::activation(ctx, x, Cube{}); }

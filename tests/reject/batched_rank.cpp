@@ -7,9 +7,9 @@ using namespace sfumato;
 constexpr int patches() {
   Count count;
 #ifdef SFUMATO_REJECT
-  const auto x = Count::input<Shape<any, 4, 4>>(1);
+  const auto x = Count::input<Shape<dynamic, 4, 4>>(1);
 #else
-  const auto x = Count::input<Shape<any, 1, 4, 4>>(1);
+  const auto x = Count::input<Shape<dynamic, 1, 4, 4>>(1);
 #endif
   return static_cast<int>(ops::patchify<2, ops::PatchOrder::channel_row_column>(count, x).batch);
 }

@@ -9,7 +9,7 @@ constexpr int attended() {
 #ifdef SFUMATO_REJECT
   const auto qkv = Count::input<Shape<2, 4, 24>>(1);
 #else
-  const auto qkv = Count::input<Shape<any, 4, 24>>(2);
+  const auto qkv = Count::input<Shape<dynamic, 4, 24>>(2);
 #endif
   return static_cast<int>(ops::self_attention<2>(count, qkv, None{}, None{}, 1e-6).batch);
 }

@@ -7,7 +7,7 @@ using namespace sfumato;
 
 template <int Start> using Trunk = Transformer<16, 3, RMSNorm, SwiGLU, Context<4, Start>>;
 
-auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4, 16>> x) {
 #if defined(SFUMATO_REJECT)
   return Trunk<3>{}(ctx, x, None{}, x);
 #else

@@ -7,7 +7,7 @@ using namespace sfumato;
 
 template <int Last> using Trunk = Transformer<16, 3, RMSNorm, SwiGLU, Dropout<std::ratio<1, 10>, 1, Last>>;
 
-auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4, 16>> x) {
 #if defined(SFUMATO_REJECT)
   return Trunk<4>{}(ctx, x);
 #else

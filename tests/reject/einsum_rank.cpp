@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x, Value<Count, Shape<any, 12, 8>> w, Value<Count, Shape<any, 12, 16>> good) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4, 16>> x, Value<Count, Shape<dynamic, 12, 8>> w, Value<Count, Shape<dynamic, 12, 16>> good) {
 #if defined(SFUMATO_REJECT)
   return ops::einsum<"b d, b m d -> b m">(ctx, x, good);
   (void)w;

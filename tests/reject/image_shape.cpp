@@ -7,7 +7,7 @@ using namespace sfumato;
 
 template <int Size> using Model = JiT<ImagePatches<Size, 3, 4, 10>, JiTTrunk<64, 2, 1, 1>>;
 
-auto f(Count& ctx, Value<Count, Shape<any, 3, 32, 32>> z, std::span<const double> times, std::span<const int> labels) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 3, 32, 32>> z, std::span<const double> times, std::span<const int> labels) {
 #if defined(SFUMATO_REJECT)
   return Model<16>{}(ctx, z, times, labels);
 #else

@@ -5,7 +5,7 @@
 using namespace sfumato;
 
 #if defined(SFUMATO_REJECT)
-Shape<16, any, 4> shape;
+Shape<16, dynamic, 4> shape;
 #else
-Shape<any, 16, 4> shape;
+Shape<dynamic, 16, 4> shape;
 #endif

@@ -7,7 +7,7 @@
 
 using namespace sfumato;
 
-void f(Run<backend::Cpu>& ctx, Run<backend::Reference>& other, Value<Run<backend::Cpu>, Shape<any, 16>> x, Value<Run<backend::Reference>, Shape<any, 16>> y) {
+void f(Run<backend::Cpu>& ctx, Run<backend::Reference>& other, Value<Run<backend::Cpu>, Shape<dynamic, 16>> x, Value<Run<backend::Reference>, Shape<dynamic, 16>> y) {
 #if defined(SFUMATO_REJECT)
   ops::silu(ctx, y);
   ops::silu(other, x);

@@ -9,7 +9,7 @@ using namespace sfumato;
 using Infer = Run<backend::Reference>;
 using Train = Record<backend::Reference>;
 
-void f(Infer& ctx, Value<Infer, Shape<any, 16>> x, Train& tape, Value<Train, Shape<any, 16>> y) {
+void f(Infer& ctx, Value<Infer, Shape<dynamic, 16>> x, Train& tape, Value<Train, Shape<dynamic, 16>> y) {
 #if defined(SFUMATO_REJECT)
   ops::silu(ctx, y);
   ops::silu(tape, x);

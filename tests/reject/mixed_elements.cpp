@@ -9,7 +9,7 @@ using namespace sfumato;
 using Single = Run<backend::Reference, float>;
 using Double = Run<backend::Reference, double>;
 
-void f(Single& ctx, Value<Single, Shape<any, 16>> x, Double& wide, Value<Double, Shape<any, 16>> y) {
+void f(Single& ctx, Value<Single, Shape<dynamic, 16>> x, Double& wide, Value<Double, Shape<dynamic, 16>> y) {
 #if defined(SFUMATO_REJECT)
   ops::add(ctx, x, y);
   (void)wide;

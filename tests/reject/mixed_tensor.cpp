@@ -6,7 +6,7 @@
 
 using namespace sfumato;
 
-auto f(Run<backend::Cpu>& run, Tensor<float, Shape<any, 4>, backend::Cpu>& single, Tensor<double, Shape<any, 4>, backend::Cpu>& wide) {
+auto f(Run<backend::Cpu>& run, Tensor<float, Shape<dynamic, 4>, backend::Cpu>& single, Tensor<double, Shape<dynamic, 4>, backend::Cpu>& wide) {
 #if defined(SFUMATO_REJECT)
   (void)single;
   return ops::input(run, wide.view());

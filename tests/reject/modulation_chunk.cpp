@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x, Value<Count, Shape<any, 48>> m) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4, 16>> x, Value<Count, Shape<dynamic, 48>> m) {
 #if defined(SFUMATO_REJECT)
   return ops::gated_residual<3>(ctx, x, x, m);
 #else

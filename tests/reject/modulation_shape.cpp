@@ -7,11 +7,11 @@ using namespace sfumato;
 constexpr int normed() {
   Count count;
 #ifdef SFUMATO_REJECT
-  const auto modulation = Count::input<Shape<any, 4, 16>>(1);  // by token, which no kernel knows
+  const auto modulation = Count::input<Shape<dynamic, 4, 16>>(1);  // by token, which no kernel knows
 #else
-  const auto modulation = Count::input<Shape<any, 16>>(1);
+  const auto modulation = Count::input<Shape<dynamic, 16>>(1);
 #endif
-  const auto y = ops::modulated_norm<NormKind::rms, 0, 1>(count, Count::input<Shape<any, 4, 8>>(1), None{}, None{}, modulation, 1e-6);
+  const auto y = ops::modulated_norm<NormKind::rms, 0, 1>(count, Count::input<Shape<dynamic, 4, 8>>(1), None{}, None{}, modulation, 1e-6);
   return static_cast<int>(y.batch);
 }
 static_assert(normed() == 1);

@@ -11,6 +11,6 @@ constexpr int normed() {
 #else
   const Param<Shape<8>> bias{};
 #endif
-  return static_cast<int>(ops::norm<NormKind::layer>(count, Count::input<Shape<any, 4, 8>>(1), Param<Shape<8>>{}, bias, 1e-6).batch);
+  return static_cast<int>(ops::norm<NormKind::layer>(count, Count::input<Shape<dynamic, 4, 8>>(1), Param<Shape<8>>{}, bias, 1e-6).batch);
 }
 static_assert(normed() == 1);

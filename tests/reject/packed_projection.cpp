@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<any, 4, 24>> x, Value<Count, Shape<any, 4, 16>> y) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4, 24>> x, Value<Count, Shape<dynamic, 4, 16>> y) {
 #if defined(SFUMATO_REJECT)
   return ops::self_attention<2>(ctx, y, None{}, None{}, 1e-6);
   (void)x;

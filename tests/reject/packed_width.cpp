@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<any, 16>> x, Value<Count, Shape<any, 15>> odd) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 16>> x, Value<Count, Shape<dynamic, 15>> odd) {
 #if defined(SFUMATO_REJECT)
   return ops::swiglu(ctx, odd);
   (void)x;

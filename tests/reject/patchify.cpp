@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<any, 1, 28, 28>> x) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 1, 28, 28>> x) {
 #if defined(SFUMATO_REJECT)
   return ops::patchify<8, ops::PatchOrder::channel_row_column>(ctx, x);
 #else

@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4, 16>> x) {
 #if defined(SFUMATO_REJECT)
   return ops::permute<0, 1>(ctx, x);
 #else

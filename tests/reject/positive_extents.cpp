@@ -5,7 +5,7 @@
 using namespace sfumato;
 
 #if defined(SFUMATO_REJECT)
-Shape<any, 0> shape;
+Shape<dynamic, 0> shape;
 #else
-Shape<any, 1> shape;
+Shape<dynamic, 1> shape;
 #endif

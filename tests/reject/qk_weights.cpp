@@ -12,6 +12,6 @@ constexpr int attended() {
 #else
   const Param<Shape<4>> other{};
 #endif
-  return static_cast<int>(ops::self_attention<2>(count, Count::input<Shape<any, 4, 24>>(1), weight, other, 1e-6).batch);
+  return static_cast<int>(ops::self_attention<2>(count, Count::input<Shape<dynamic, 4, 24>>(1), weight, other, 1e-6).batch);
 }
 static_assert(attended() == 1);

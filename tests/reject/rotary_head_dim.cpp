@@ -7,7 +7,7 @@ using namespace sfumato;
 
 template <int Width> using Trunk = Transformer<Width, 1, RMSNorm, SwiGLU, Heads<4>, Rotary>;
 
-auto f(Count& ctx, Value<Count, Shape<any, 4, 40>> x, Value<Count, Shape<any, 4, 48>> wide) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4, 40>> x, Value<Count, Shape<dynamic, 4, 48>> wide) {
 #if defined(SFUMATO_REJECT)
   return Trunk<40>{}(ctx, x);
   (void)wide;

@@ -8,7 +8,7 @@ using namespace sfumato;
 
 using Train = Record<backend::Reference>;
 
-void f(Train& ctx, Value<Train, Shape<any, 16>> x, Value<Train, Shape<>> loss) {
+void f(Train& ctx, Value<Train, Shape<dynamic, 16>> x, Value<Train, Shape<>> loss) {
 #if defined(SFUMATO_REJECT)
   ctx.backward(x);
   (void)loss;

@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<any, 4, 16>> x) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 4, 16>> x) {
 #if defined(SFUMATO_REJECT)
   return ops::slice<axis::tokens, 2, 5>(ctx, x);
 #else

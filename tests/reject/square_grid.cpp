@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<any, 6, 16>> x) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 6, 16>> x) {
 #if defined(SFUMATO_REJECT)
   return Transformer<16, 2, RMSNorm, SwiGLU, Rotary>{}(ctx, x);
 #else

@@ -7,9 +7,9 @@ using namespace sfumato;
 constexpr int softened() {
   Count count;
 #ifdef SFUMATO_REJECT
-  const auto x = Count::input<Shape<any>>(4);
+  const auto x = Count::input<Shape<dynamic>>(4);
 #else
-  const auto x = Count::input<Shape<any, 4>>(4);
+  const auto x = Count::input<Shape<dynamic, 4>>(4);
 #endif
   return static_cast<int>(ops::softmax(count, x).batch);
 }

@@ -5,7 +5,7 @@
 
 using namespace sfumato;
 
-void f(View<float, Shape<any, 4>, backend::Reference> x, View<float, Shape<8, 4>, backend::Reference> y) {
+void f(View<float, Shape<dynamic, 4>, backend::Reference> x, View<float, Shape<8, 4>, backend::Reference> y) {
 #if defined(SFUMATO_REJECT)
   y.slice(1, 2);
   (void)x;

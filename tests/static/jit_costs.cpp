@@ -94,7 +94,7 @@ static_assert(10 * cost_of<Small<Recompute>>(2).saved < cost_of<Small<>>(2).save
 // Every model has a cost: wrapped ones, those of other inputs, losses.
 static_assert(cost_of<Preconditioned<JiT_B_16, EdmPrecondition>>(2).macs == cost_of<JiT_B_16>(2).macs);
 using Namer = Classifier<ImagePatches<28, 1, 7, 10>, Transformer<64, 2, LayerNorm, GELU>>;
-using Grey = Shape<any, 1, 28, 28>;
+using Grey = Shape<dynamic, 1, 28, 28>;
 static_assert(training_memory<Namer, float, Grey>(4).activations == 4 * training_memory<Namer, float, Grey>(1).activations);
 // Row statistics stay in f32 where elements are bf16: activations are a little more than half.
 static_assert(training_memory<Namer, bf16, Grey>(1).weights * 2 == training_memory<Namer, float, Grey>(1).weights);
@@ -102,7 +102,7 @@ static_assert(training_memory<Namer, bf16, Grey>(1).activations * 2 ==
               training_memory<Namer, float, Grey>(1).activations + 4 * cost_of<Namer, Grey>(1).statistics);
 constexpr Cost loss_cost = [] {
   Count count;
-  const auto x = count.make<Shape<any, 8>>(3), y = count.make<Shape<any, 8>>(3);
+  const auto x = count.make<Shape<dynamic, 8>>(3), y = count.make<Shape<dynamic, 8>>(3);
   ops::weighted_mse(count, x, y, std::span(static_cast<const double*>(nullptr), 3));
   ops::cross_entropy(count, x, std::span(static_cast<const int*>(nullptr), 3));
   return count.cost;

@@ -20,15 +20,15 @@ static_assert(Element<float> && Element<double> && Element<bf16> && !Element<int
 static_assert(NormPolicy<RMSNorm> && NormPolicy<LayerNorm> && NormPolicy<LayerNormNoAffine> && !NormPolicy<SwiGLU> && !NormPolicy<int>);
 static_assert(ActPolicy<SwiGLU> && ActPolicy<GELU> && ActPolicy<ReLU> && ActPolicy<GELUTanh> && !ActPolicy<RMSNorm> && !ActPolicy<int>);
 static_assert(TimeLaw<LogitNormal<>> && TimeLaw<UniformTime> && !TimeLaw<RMSNorm>);
-static_assert(IsShape<Shape<any, 4>> && IsShape<Shape<>> && !IsShape<int>);
+static_assert(IsShape<Shape<dynamic, 4>> && IsShape<Shape<>> && !IsShape<int>);
 static_assert(AnyValue<Value<Count, Shape<4>>> && !AnyValue<Shape<4>> && !AnyValue<Param<Shape<4>>> && IsParam<Param<Shape<4>>> && !IsParam<None>);
 
 // Shapes.
-static_assert(Shape<any, 3, 4>::row == 12 && Shape<any, 3, 4>::rank == 3 && Shape<any, 3, 4>::batched && !Shape<3, 4>::batched && Shape<>::row == 1);
-static_assert(Shape<any, 65536, 65536>::row == Index{1} << 32);  // wider than int
-static_assert(std::is_same_v<replace_extent<Shape<any, 3, 4>, 1, 5>, Shape<any, 5, 4>> && std::is_same_v<erase_extent<Shape<any, 3, 4>, 1>, Shape<any, 4>>);
-static_assert(std::is_same_v<permuted<Shape<any, 3, 4>, 0, 2, 1>, Shape<any, 4, 3>> && width_of<Shape<any, 3, 4>> == 4 && extent<Shape<any, 3>, 0> == any);
-static_assert(rule::any_leads<any, 3>() && rule::any_leads<3>() && rule::any_leads<>() && !rule::any_leads<3, any>() && !rule::any_leads<0>() && !rule::any_leads<any, -2>());
+static_assert(Shape<dynamic, 3, 4>::row == 12 && Shape<dynamic, 3, 4>::rank == 3 && Shape<dynamic, 3, 4>::batched && !Shape<3, 4>::batched && Shape<>::row == 1);
+static_assert(Shape<dynamic, 65536, 65536>::row == Index{1} << 32);  // wider than int
+static_assert(std::is_same_v<replace_extent<Shape<dynamic, 3, 4>, 1, 5>, Shape<dynamic, 5, 4>> && std::is_same_v<erase_extent<Shape<dynamic, 3, 4>, 1>, Shape<dynamic, 4>>);
+static_assert(std::is_same_v<permuted<Shape<dynamic, 3, 4>, 0, 2, 1>, Shape<dynamic, 4, 3>> && width_of<Shape<dynamic, 3, 4>> == 4 && extent<Shape<dynamic, 3>, 0> == dynamic);
+static_assert(rule::batch_leads<dynamic, 3>() && rule::batch_leads<3>() && rule::batch_leads<>() && !rule::batch_leads<3, dynamic>() && !rule::batch_leads<0>() && !rule::batch_leads<dynamic, -2>());
 
 // bf16 rounds to nearest even, and keeps NaN and infinity.
 static_assert(float(bf16(1.0f)) == 1 && float(bf16(1.00390625f)) == 1 && float(bf16(1.01171875f)) == 1.015625f && bf16(3.5f).bits == 0x4060);
@@ -57,13 +57,13 @@ static_assert(FlowObjective<Space::eps>::loss_space == Space::v && FlowObjective
 
 // Counting: what is known by hand. A frozen table is stored, not trained.
 using Map = layer::Linear<16, 8>;
-static_assert(parameter_count<Map>() == 16 * 8 + 8 && cost_of<Map, Shape<any, 4, 16>>(3).macs == 3 * 4 * 16 * 8 && cost_of<Map, Shape<any, 4, 16>>(3).saved == 0);
+static_assert(parameter_count<Map>() == 16 * 8 + 8 && cost_of<Map, Shape<dynamic, 4, 16>>(3).macs == 3 * 4 * 16 * 8 && cost_of<Map, Shape<dynamic, 4, 16>>(3).saved == 0);
 static_assert(cost_of<Model<32>>(1).frozen == 16 * 32 && parameter_count<Model<32>>(true) == parameter_count<Model<32>>() + 16 * 32);
 static_assert(parameter_count<Transformer<64, 2, LayerNorm, GELU, Bias<false>>>() == 2 * (4 * 64 * 64 + 8 * 64 * 64 + 4 * 64));
 static_assert(parameter_count<Transformer<64, 2, LayerNormNoAffine, GELU, Bias<false>>>() == 2 * 12 * 64 * 64);
 static_assert(parameter_count<Transformer<64, 2, RMSNorm, SwiGLU, Bias<false>, MlpRatio<2>, QKNorm, Heads<4>>>() == 2 * (4 * 64 * 64 + 6 * 64 * 64 + 2 * 64 + 2 * 16));
 using Judge = Classifier<ImagePatches<28, 1, 7, 10>, Transformer<32, 2, LayerNorm, GELU>>;
-static_assert(cost_of<Judge, Shape<any, 1, 28, 28>>(2).macs == 2 * cost_of<Judge, Shape<any, 1, 28, 28>>(1).macs);
+static_assert(cost_of<Judge, Shape<dynamic, 1, 28, 28>>(2).macs == 2 * cost_of<Judge, Shape<dynamic, 1, 28, 28>>(1).macs);
 
 // Layout: every parameter starts on a cache line.
 constexpr Index bound_size = [] { Map map; return bind(map); }();

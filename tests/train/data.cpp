@@ -131,7 +131,7 @@ TEST_CASE("images of another size than the model's are an error, not an overflow
 }
 
 TEST_CASE("samples in memory: labels, mirror images, and what does not fit") {
-  using S = Shape<any, 2, 3>;
+  using S = Shape<dynamic, 2, 3>;
   const std::vector<float> values{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
   const std::vector<int> labels{2, 1};
   const Samples<S> data(values, labels);
@@ -143,7 +143,7 @@ TEST_CASE("samples in memory: labels, mirror images, and what does not fit") {
   CHECK(data.load(0, true, out.data()) == 2);
   CHECK(out == std::vector<double>{3, 2, 1, 6, 5, 4});
   CHECK(Samples<S>(values).load(1, false, out.data()) == 0);
-  check_error([&] { Samples<Shape<any, 5>>{values}; }, "dataset", {"12 values", "samples of 5"});
+  check_error([&] { Samples<Shape<dynamic, 5>>{values}; }, "dataset", {"12 values", "samples of 5"});
   check_error([&] { Samples<S>(values, std::span(labels).first(1)); }, "dataset", {"1 labels for 2 samples"});
   auto bad = values;
   bad[8] = std::numeric_limits<float>::infinity();

@@ -45,7 +45,7 @@ struct Dots {
 // Three steps of `options` against Adam written out, from the gradients that the trainer leaves.
 template <class B> void check_steps(TrainOptions options, AdamW adam = {}) {
   B device;
-  Trainer<Offsets, Shape<any, 6>, MeanSquare, B, double> trainer(device, {}, options, adam);
+  Trainer<Offsets, Shape<dynamic, 6>, MeanSquare, B, double> trainer(device, {}, options, adam);
   auto expected = state(trainer);
   auto &w = expected["model"], &ema1 = expected["model_ema1"], &ema2 = expected["model_ema2"], &m = expected["optimizer.m"], &v = expected["optimizer.v"];
   CHECK(w == ema1);

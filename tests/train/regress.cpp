@@ -24,7 +24,7 @@ struct Squared {
   }
 };
 using Model = layer::Linear<4, 4>;
-using Sample = Shape<any, 4>;
+using Sample = Shape<dynamic, 4>;
 struct Data {
   Index size() const { return 16; }
   int load(Index i, bool, float* out) const {
@@ -95,7 +95,7 @@ TEST_CASE("a recomputed block outlives the model object that recorded it") {
   const Index size = bind(*model);
   std::vector<float> weights(static_cast<std::size_t>(size), 0.1f), gradients(weights.size());
   Record<Cpu> ctx(tape, weights.data(), gradients.data());
-  const auto x = ops::normal<Shape<any, 4, 8>>(ctx, 2, {1, Stream::user});
+  const auto x = ops::normal<Shape<dynamic, 4, 8>>(ctx, 2, {1, Stream::user});
   const std::vector<double> one(2, 1.0);
   const auto loss = ops::weighted_mse(ctx, (*model)(ctx, x), x, std::span<const double>(one));
   model.reset();
@@ -108,12 +108,12 @@ TEST_CASE("tensors and views go in and out of a context") {
   Cpu cpu(1);
   Workspace workspace(cpu);
   Run<Cpu> run(workspace, nullptr);
-  Tensor<float, Shape<any, 3>, Cpu> tensor(cpu, 4), back(cpu, 2);
+  Tensor<float, Shape<dynamic, 3>, Cpu> tensor(cpu, 4), back(cpu, 2);
   std::vector<float> numbers(12);
   for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = 0.5f * float(i);
   tensor.upload(numbers);
   CHECK(tensor.to_host() == numbers);
-  const View<const float, Shape<any, 3>, Cpu> whole = std::as_const(tensor).view();
+  const View<const float, Shape<dynamic, 3>, Cpu> whole = std::as_const(tensor).view();
   CHECK(whole.size() == 12);
   const auto x = ops::input(run, whole.slice(1, 3));
   CHECK(x.batch == 2);

@@ -70,7 +70,7 @@ class Count {
   int next_ = 0;
 };
 
-/// Cost of `Model` on one input of shape `Input` per extra argument list: `cost_of<Trunk, Shape<any, 256, 768>>(batch)`.
+/// Cost of `Model` on one input of shape `Input` per extra argument list: `cost_of<Trunk, Shape<dynamic, 256, 768>>(batch)`.
 /// The model is called as `model(count, values...)`; without inputs named, as `model(count, batch)` where it can be, else on
 /// its `ImageShape`.
 template <class Model, class... Inputs> constexpr Cost cost_of(Index batch) {
@@ -79,7 +79,7 @@ template <class Model, class... Inputs> constexpr Cost cost_of(Index batch) {
   if constexpr (sizeof...(Inputs) > 0) model(count, Count::input<Inputs>(batch)...);
   else if constexpr (requires { model(count, batch); }) model(count, batch);
   else if constexpr (requires { typename Model::ImageShape; }) model(count, Count::input<typename Model::ImageShape>(batch));
-  else static_assert(dependent_false<Model>, "[cost-inputs] name the shapes of this model's inputs: cost_of<Model, Shape<any, ...>>(batch)");
+  else static_assert(dependent_false<Model>, "[cost-inputs] name the shapes of this model's inputs: cost_of<Model, Shape<dynamic, ...>>(batch)");
   count.cost.parameters = parameter_count<Model>();
   count.cost.frozen = parameter_count<Model>(true) - count.cost.parameters;
   return count.cost;

@@ -38,16 +38,21 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
   static constexpr bool recording = true;
 
   Record(Tape<B, E>& tape, const E* weights, E* gradients, StepRandom step_random = {})
-      : DeviceContext<B, E>(tape.workspace(), weights), random(step_random), tape_(&tape), gradients_(gradients) {}
+      : Record(tape, weights, gradients, step_random, Owned{}) {
+    require<rule::HostPointer<B, host_memory<B>>>();
+  }
 
   /// Weights and gradients in one layout; those of another backend or element do not compile.
   template <class WB, class WE> Record(Tape<B, E>& tape, const Array<WB, WE>& weights, Array<WB, WE>& gradients, StepRandom step_random = {})
-      : Record(tape, DeviceContext<B, E>::pointer(weights), const_cast<E*>(DeviceContext<B, E>::pointer(gradients)), step_random) {
+      : Record(tape, DeviceContext<B, E>::pointer(weights), const_cast<E*>(DeviceContext<B, E>::pointer(gradients)), step_random, Owned{}) {
     check(weights.size() == gradients.size(), "shape", "there are ", weights.size(), " weights and ", gradients.size(), " gradients");
   }
+  /// Frozen weights.
+  template <class WB, class WE> Record(Tape<B, E>& tape, const Array<WB, WE>& weights, std::nullptr_t, StepRandom step_random = {})
+      : Record(tape, DeviceContext<B, E>::pointer(weights), nullptr, step_random, Owned{}) {}
 
   /// The same tape with another model's weights and gradients (null: frozen).
-  Record with(const E* weights, E* gradients) const { return Record(*tape_, weights, gradients, random); }
+  template <class Array, class Gradients> Record with(const Array& weights, Gradients&& gradients) const { return Record(*tape_, weights, gradients, random); }
 
   template <class S> Value<Record, S> make(Index batch) { return {batch, {this->scratch(batch * S::row), {}}}; }
   /// A value of this memory.
@@ -79,7 +84,7 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
     tape_->closures_.push([slot = y.handle.slot, weights = this->weights_, gradients = gradients_, random = random,
                            closure = std::forward<F>(closure)](Record& outer) mutable {
       if (!slot.gradient()) return;
-      Record self(*outer.tape_, weights, gradients, random);  // the model that recorded it, not the one that runs the tape
+      Record self(*outer.tape_, weights, gradients, random, Owned{});  // the model that recorded it, not the one that runs the tape
       if constexpr (std::is_invocable_v<F&, Record&, Slot<B>&>) closure(self, slot);
       else closure(self, static_cast<const E*>(slot.gradient().data()));
       slot.gradient() = {};
@@ -158,6 +163,10 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
   StepRandom random;  ///< what dropout draws from
 
  private:
+  using typename DeviceContext<B, E>::Owned;
+  Record(Tape<B, E>& tape, const E* weights, E* gradients, StepRandom step_random, Owned owned)
+      : DeviceContext<B, E>(tape.workspace(), weights, owned), random(step_random), tape_(&tape), gradients_(gradients) {}
+
   Tape<B, E>* tape_;
   E* gradients_;
 };

@@ -6,6 +6,7 @@
 #include <sfumato/tensor/param.hpp>
 #include <sfumato/tensor/tensor.hpp>
 
+#include <cstddef>
 #include <span>
 
 SFUMATO_BEGIN
@@ -24,9 +25,11 @@ template <Backend B, Element E> class DeviceContext {
   using element = E;
   static constexpr bool counting = false;
 
-  DeviceContext(Workspace<B>& workspace, const E* weights) : workspace_(&workspace), weights_(weights) {}
+  /// A bare pointer tells no memory from another, so only backends in the host's memory take one; null is for all.
+  DeviceContext(Workspace<B>& workspace, const E* weights) : workspace_(&workspace), weights_(weights) { require<rule::HostPointer<B, host_memory<B>>>(); }
+  DeviceContext(Workspace<B>& workspace, std::nullptr_t) : workspace_(&workspace), weights_(nullptr) {}
   /// Weights of another backend or element do not compile.
-  template <class WB, class WE> DeviceContext(Workspace<B>& workspace, const Array<WB, WE>& weights) : DeviceContext(workspace, pointer(weights)) {}
+  template <class WB, class WE> DeviceContext(Workspace<B>& workspace, const Array<WB, WE>& weights) : workspace_(&workspace), weights_(pointer(weights)) {}
 
   B& device() const { return workspace_->backend(); }
   Workspace<B>& workspace() const { return *workspace_; }
@@ -43,6 +46,10 @@ template <Backend B, Element E> class DeviceContext {
   template <class T = E> Buffer<B> scratch(Index n) const { return workspace_->pool().acquire(static_cast<std::size_t>(n) * sizeof(T)); }
 
  protected:
+  /// Says of a pointer that it is known to be of this backend.
+  struct Owned {};
+  DeviceContext(Workspace<B>& workspace, const E* weights, Owned) : workspace_(&workspace), weights_(weights) {}
+
   template <class WB, class WE> static const E* pointer(const Array<WB, WE>& array) {
     require<rule::SameBackend<DeviceContext, B, WB>, rule::SameElement<DeviceContext, E, WE>>();
     if constexpr (std::is_same_v<E, WE>) return array.data();
@@ -60,7 +67,7 @@ template <Backend B, Element E = float> class Run : public DeviceContext<B, E> {
   using DeviceContext<B, E>::DeviceContext;
 
   /// The same context with other weights: a second model in the same computation.
-  Run with(const E* weights) const { return Run(*this->workspace_, weights); }
+  template <class Array> Run with(const Array& weights) const { return Run(*this->workspace_, weights); }
 
   template <class S> Value<Run, S> make(Index batch) { return {batch, this->scratch(batch * S::row)}; }
   /// A value of this memory.

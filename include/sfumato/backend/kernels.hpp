@@ -136,4 +136,7 @@ concept Backend = requires(B& b, float* x, Index n) {
   Kernels<B>::for_each(b, n, n, [](Index) {});
 };
 
+/// Whether a backend says, by `static constexpr bool host_memory = true`, that its memory is the host's.
+template <class B> inline constexpr bool host_memory = requires { requires B::host_memory; };
+
 SFUMATO_END

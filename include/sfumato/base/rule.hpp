@@ -8,7 +8,8 @@ SFUMATO_BEGIN
 template <class...> inline constexpr bool dependent_false = false;
 
 /// Instantiates rules: `require<rule::SameShape<Op, Left, Right>>();` as the first lines of a function.
-/// The first broken one speaks: clang expands a left fold from the left, and stops there.
-template <class... Rules> constexpr void require() { (..., void(Rules{})); }
+/// The first broken one speaks: clang expands a left fold from the left, and stops there. The type is deduced, so that
+/// g++ asks the rule where it stands, before it complains of what follows.
+template <class... Rules> constexpr auto require() { (..., void(Rules{})); }
 
 SFUMATO_END

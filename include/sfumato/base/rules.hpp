@@ -14,6 +14,15 @@ struct waivable {};
 struct output_path : waivable {};
 struct bottleneck_width : waivable {};
 
+/// Stands for a template argument that must be given.
+struct Missing;
+
+/// `Holds`, by the name of what it is about: compilers print the arguments of what a static_assert finds false.
+template <class Subject, bool Holds> inline constexpr bool holds = Holds;
+/// Whether a letter stands once in two of the three terms of einsum, or in all.
+template <char Letter, int InLeft, int InRight, int InOutput>
+inline constexpr bool paired = InLeft <= 1 && InRight <= 1 && InOutput <= 1 && InLeft + InRight + InOutput >= 2;
+
 template <class Op, class Left, class Right, int Inner, int OtherInner> struct InnerExtent {
   static_assert(Inner == OtherInner, "[inner-extent] the operands of a product disagree in their inner extent");
 };
@@ -22,6 +31,9 @@ template <class Op, class Left, class Right> struct SameShape {
 };
 template <class Op, class Context, class Operand> struct SameBackend {
   static_assert(std::is_same_v<Context, Operand>, "[mixed-backends] an operand lives on another backend than its context");
+};
+template <class Backend, bool HostMemory> struct HostPointer {
+  static_assert(holds<Backend, HostMemory>, "[host-pointer] a bare pointer may be the host's: give this backend an Array of its own");
 };
 template <class Op, class Context, class Operand> struct SameElement {
   static_assert(std::is_same_v<Context, Operand>, "[mixed-elements] an operand has another element type than its context");
@@ -79,8 +91,7 @@ template <int Operand, int Letters, int Rank> struct EinsumRank {
   static_assert(Letters == Rank, "[einsum-rank] an operand of einsum must have one letter for each of its axes");
 };
 template <char Letter, int InLeft, int InRight, int InOutput> struct EinsumIndex {
-  static_assert(InLeft <= 1 && InRight <= 1 && InOutput <= 1 && InLeft + InRight + InOutput >= 2,
-                "[einsum-index] a letter of einsum must stand once in two of its three terms, or in all");
+  static_assert(paired<Letter, InLeft, InRight, InOutput>, "[einsum-index] a letter of einsum must stand once in two of its three terms, or in all");
 };
 template <class Op, class LeftShape, class RightShape, char Letter, int Left, int Right> struct EinsumExtent {
   static_assert(Left == Right, "[einsum-extent] a letter of einsum names axes of two extents");
@@ -125,6 +136,10 @@ template <int PathWidth, int TokenDim> struct OutputPath {
 template <int First, int Last, int Depth> struct DropoutBlocks {
   static_assert(0 <= First && First <= Last && Last <= Depth, "[dropout-blocks] the range of blocks with dropout leaves the depth");
 };
+template <int First, int Last, int Depth> struct BlockRange {
+  static_assert(Last <= Depth, "[block-range] the last block asked for lies beyond the depth");
+  static_assert(0 <= First && First <= Last, "[block-range] the range of blocks is not one");
+};
 template <int Tokens, int GridSquared> struct SquareGrid {
   static_assert(Tokens == GridSquared, "[square-grid] 2-D rotary embedding needs a square number of patch tokens");
 };
@@ -141,19 +156,22 @@ template <bool HasContext, bool Given> struct ContextGiven {
   static_assert(HasContext == Given, "[context-given] a Transformer takes context tokens if, and only if, it has Context or TimeToken");
 };
 template <class Option, bool Known> struct KnownOption {
-  static_assert(Known, "[unknown-option] this type is not an option here: see the list beside the template's declaration");
+  static_assert(holds<Option, Known>, "[unknown-option] this type is not an option here: see the list beside the template's declaration");
 };
 template <class Category, int Count> struct OptionOnce {
   static_assert(Count <= 1, "[duplicate-option] the same option is given twice");
 };
 template <class Norm, bool Is> struct IsNorm {
-  static_assert(Is, "[norm-policy] this argument must be a norm, such as RMSNorm or LayerNorm");
+  static_assert(holds<Norm, Is>, "[norm-policy] this argument must be a norm, such as RMSNorm or LayerNorm");
 };
 template <class Act, bool Is> struct IsActivationFunction {
   static_assert(Is, "[activation-function] this must be an Activation, or a struct with static value(x) and derivative(x)");
 };
 template <class Act, bool Is> struct IsActivation {
-  static_assert(Is, "[activation-policy] this argument must be an activation policy, such as SwiGLU or GELU");
+  static_assert(holds<Act, Is>, "[activation-policy] this argument must be an activation policy, such as SwiGLU or GELU");
+};
+template <class Policy, bool Is> struct IsHead {
+  static_assert(holds<Policy, Is>, "[head-policy] this argument must be a head, such as Head<Linear>; options come after it");
 };
 
 }  // namespace rule

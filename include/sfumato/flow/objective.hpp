@@ -52,7 +52,7 @@ template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNorm
 
   /// The loss of one batch, a scalar value of `ctx`, ready for `ctx.backward`.
   ///
-  /// `model` is called as model(ctx, z, times, labels). x: clean data (any, ...), scaled to [-1, 1]; labels: one per sample,
+  /// `model` is called as model(ctx, z, times, labels). x: clean data (batch, ...), scaled to [-1, 1]; labels: one per sample,
   /// in [0, Model::classes). Times, noise and label dropout depend on ctx.random and the sample's number alone.
   template <class Ctx, class Model, AnyValue X>
   auto loss(Ctx& ctx, const Model& model, const X& x, std::span<const int> labels) const {

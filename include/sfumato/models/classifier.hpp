@@ -10,7 +10,7 @@ SFUMATO_BEGIN
 /// `Input` is a type with size, channels, patch, classes, grid, tokens and token_dim (ImagePatches).
 template <class Input, class Trunk> struct Classifier {
   static constexpr int width = Trunk::width, classes = Input::classes;
-  using ImageShape = Shape<any, Input::channels, Input::size, Input::size>;
+  using ImageShape = Shape<dynamic, Input::channels, Input::size, Input::size>;
 
   layer::PatchEmbedding<Input::channels, Input::patch, width, 0> patch_embed;
   Param<Shape<1, Input::tokens, width>, init::Normal02> pos_embed;
@@ -26,13 +26,13 @@ template <class Input, class Trunk> struct Classifier {
     visit("head", self.head);
   }
 
-  /// (any, channels, size, size) to (any, width).
+  /// (batch, channels, size, size) to (batch, width).
   template <class Ctx, AnyValue X> constexpr auto features(Ctx& ctx, const X& images) const {
     require<rule::SameShape<Classifier, typename X::shape, ImageShape>>();
     const auto tokens = trunk(ctx, ops::add_parameter(ctx, patch_embed(ctx, images), pos_embed));
     return ops::mean<axis::tokens>(ctx, norm(ctx, tokens));
   }
-  /// (any, channels, size, size) to logits (any, classes).
+  /// (batch, channels, size, size) to logits (batch, classes).
   template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const { return head(ctx, features(ctx, images)); }
 };
 

@@ -11,7 +11,8 @@ SFUMATO_BEGIN
 
 /// `Input` is an ImagePatches, `Trunk` a Transformer. Options: Bottleneck<Width>, AuxiliaryClassifier<Block>, Waive<rule>,
 /// Require<Rule>.
-template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Options> struct JiT {
+template <class Input, class Trunk, class HeadType = Head<Linear>, class... Options>
+struct JiT : private rule::IsHead<HeadType, HeadPolicy<HeadType>> {
   static_assert(option::Among<option::bottleneck, option::auxiliary_classifier, option::waive, option::rules>::template check<Options...>());
 
   using TrunkType = Trunk;
@@ -26,8 +27,8 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
   static constexpr int auxiliary_block = option::find<option::auxiliary_classifier, option::Off, Options...>::block;
 
   using Embed = layer::PatchEmbedding<Input::channels, Input::patch, width, bottleneck>;
-  using HeadLayer = typename HeadPolicy::template Layer<width, token_dim, typename Trunk::norm, Trunk::modulated>;
-  using ImageShape = Shape<any, Input::channels, Input::size, Input::size>;
+  using HeadLayer = typename HeadType::template Layer<width, token_dim, typename Trunk::norm, Trunk::modulated>;
+  using ImageShape = Shape<dynamic, Input::channels, Input::size, Input::size>;
   using Position = Param<Shape<1, tokens, width>, init::FromTable<layer::SinCosTable<Input::grid, width>>, true>;
   using ContextPosition = std::conditional_t<(Trunk::class_tokens > 0), Param<Shape<1, Trunk::class_tokens, width>, init::Normal02>, None>;
   /// The narrowest place that the noise of a token must pass, from patch to patch.
@@ -56,14 +57,14 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
     visit("aux_classifier", self.aux_classifier);
   }
 
-  /// The raw prediction for noisy images z, (any, channels, size, size), at times t in [0, 1] with labels in [0, classes],
+  /// The raw prediction for noisy images z, (batch, channels, size, size), at times t in [0, 1] with labels in [0, classes],
   /// `classes` being the null class; of z's shape.
   template <class Ctx, AnyValue Z>
   constexpr auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
     return predict(ctx, z, times, labels, [](const auto&) {});
   }
 
-  /// What `with_logits` returns: the raw prediction, and the auxiliary classifier's logits (any, classes).
+  /// What `with_logits` returns: the raw prediction, and the auxiliary classifier's logits (batch, classes).
   template <class Prediction, class Logits> struct Both {
     Prediction prediction;
     Logits logits;
@@ -71,7 +72,7 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
   /// The same, with what the auxiliary classifier makes of z: for training.
   template <class Ctx, AnyValue Z>
   constexpr auto with_logits(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const requires (auxiliary_block > 0) {
-    Value<Ctx, Shape<any, classes>> logits;
+    Value<Ctx, Shape<dynamic, classes>> logits;
     const auto prediction = predict(ctx, z, times, labels, [&](const auto& h) { logits = aux_classifier(ctx, ops::mean<axis::tokens>(ctx, h)); });
     return Both<std::remove_const_t<decltype(prediction)>, decltype(logits)>{prediction, logits};
   }
@@ -107,7 +108,7 @@ template <class Input, class Trunk, class HeadPolicy = Head<Linear>, class... Op
       if constexpr (Trunk::class_tokens > 0)  // without class tokens there is no such shape
         return ops::add_parameter(ctx, ops::broadcast<1, Trunk::class_tokens>(ctx, label), in_context_posemb);
     };
-    const auto time_part = [&] { return ops::reshape<Shape<any, 1, width>>(ctx, time); };
+    const auto time_part = [&] { return ops::reshape<Shape<dynamic, 1, width>>(ctx, time); };
     if constexpr (Trunk::time_token && Trunk::class_tokens > 0) return ops::concat<axis::tokens>(ctx, time_part(), classes_part());
     else if constexpr (Trunk::time_token) return time_part();
     else if constexpr (Trunk::class_tokens > 0) return classes_part();

@@ -54,7 +54,7 @@ template <int Width, int Frequencies = 256> struct TimeEmbedding {
     visit("mlp.0", self.first);
     visit("mlp.2", self.second);
   }
-  /// times: one per sample; y: (any, Width).
+  /// times: one per sample; y: (batch, Width).
   template <class Ctx> constexpr auto operator()(Ctx& ctx, std::span<const double> times) const {
     return second(ctx, first(ctx, ops::sinusoidal<Frequencies>(ctx, times), Activation::silu));
   }
@@ -78,7 +78,7 @@ template <int Channels, int Patch, int Width, int Through> struct PatchEmbedding
     visit("proj1", self.proj1);
     visit("proj2", self.proj2);
   }
-  /// images: (any, Channels, size, size); y: (any, patches, Width).
+  /// images: (batch, Channels, size, size); y: (batch, patches, Width).
   template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const {
     return proj2(ctx, proj1(ctx, ops::patchify<Patch, ops::PatchOrder::channel_row_column>(ctx, images)));
   }

@@ -19,7 +19,7 @@ struct Linear {
       visit("linear", self.linear);
       visit("adaLN_modulation", self.modulation);
     }
-    /// x: (any, tokens, Width), condition: (any, Width) or None; y: (any, tokens, OutDim).
+    /// x: (batch, tokens, Width), condition: (batch, Width) or None; y: (batch, tokens, OutDim).
     template <class Ctx, AnyValue X, class C> constexpr auto operator()(Ctx& ctx, const X& x, const C& condition) const {
       if constexpr (Modulated)
         return linear(ctx, layer::modulated<0, 1>(ctx, norm_final, x, modulation(ctx, ops::silu(ctx, condition))));
@@ -32,5 +32,9 @@ struct Linear {
 template <class Policy> struct Head {
   template <int Width, int OutDim, class Norm, bool Modulated> using Layer = typename Policy::template Layer<Width, OutDim, Norm, Modulated>;
 };
+
+/// A head policy has a `Layer<Width, OutDim, Norm, Modulated>`.
+template <class T>
+concept HeadPolicy = requires { typename T::template Layer<8, 8, RMSNorm, false>; };
 
 SFUMATO_END

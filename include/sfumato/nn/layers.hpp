@@ -52,7 +52,7 @@ template <class Gamma> struct Scale {
 };
 
 /// norm(x) * (1 + scale) + shift, by chunks of the modulation (DiT's `modulate`): by the norm's own `modulated<Shift, Scale>(ctx,
-/// x, modulation)` where it has one, else put together here. x: (any, tokens, width); modulation: (any, chunks * width).
+/// x, modulation)` where it has one, else put together here. x: (batch, tokens, width); modulation: (batch, chunks * width).
 template <int Shift, int Scale, class Ctx, class Norm, AnyValue X, AnyValue M>
 constexpr auto modulated(Ctx& ctx, const Norm& norm, const X& x, const M& modulation) {
   if constexpr (requires { norm.template modulated<Shift, Scale>(ctx, x, modulation); }) {
@@ -170,14 +170,14 @@ using ReLU = PlainMlp<Activation::relu>;
 /// A norm: a struct with a `Layer<Width>`, which takes and returns values of that width. It may also have
 /// `modulated<Shift, Scale>(ctx, x, modulation)`, if it can do that in one pass.
 template <class T>
-concept NormPolicy = requires(const typename T::template Layer<8>& layer, Count& count, const Value<Count, Shape<any, 2, 8>>& x) {
-  { layer(count, x) } -> std::same_as<Value<Count, Shape<any, 2, 8>>>;
+concept NormPolicy = requires(const typename T::template Layer<8>& layer, Count& count, const Value<Count, Shape<dynamic, 2, 8>>& x) {
+  { layer(count, x) } -> std::same_as<Value<Count, Shape<dynamic, 2, 8>>>;
 };
 /// An activation: a struct with an MLP of that activation, which takes the rate and the site of its dropout too, and the ratio
 /// of hidden to outer width by default.
 template <class T>
-concept ActPolicy = requires(const typename T::template Mlp<8, 16, true>& mlp, Count& count, const Value<Count, Shape<any, 2, 8>>& x) {
-  { mlp(count, x, 0.0, std::uint64_t{}) } -> std::same_as<Value<Count, Shape<any, 2, 8>>>;
+concept ActPolicy = requires(const typename T::template Mlp<8, 16, true>& mlp, Count& count, const Value<Count, Shape<dynamic, 2, 8>>& x) {
+  { mlp(count, x, 0.0, std::uint64_t{}) } -> std::same_as<Value<Count, Shape<dynamic, 2, 8>>>;
   typename T::default_ratio;
 };
 

@@ -25,7 +25,7 @@ template <int Width, int NumHeads, bool WithQKNorm, bool WithRotary, bool WithBi
     visit("proj", self.proj);
   }
 
-  /// x: (any, Prefix + grid^2, Width); the first `Prefix` tokens are not rotated.
+  /// x: (batch, Prefix + grid^2, Width); the first `Prefix` tokens are not rotated.
   template <int Prefix, class Ctx, AnyValue X>
   constexpr auto operator()(Ctx& ctx, const X& x, std::integral_constant<int, Prefix>) const {
     constexpr int patches = extent<typename X::shape, axis::tokens> - Prefix;
@@ -60,7 +60,7 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
     visit("adaLN_modulation", self.modulation);
   }
 
-  /// x: (any, tokens, Width); condition: silu of the condition, (any, Width), or None. `site` numbers the dropout places.
+  /// x: (batch, tokens, Width); condition: silu of the condition, (batch, Width), or None. `site` numbers the dropout places.
   template <class Ctx, AnyValue X, class C, class Prefix>
   constexpr X operator()(Ctx& ctx, const X& x, const C& condition, Prefix prefix, double dropout, std::uint64_t site) const {
     const auto attend = [&](const auto& h) { return ls1(ctx, ops::dropout(ctx, attn(ctx, h, prefix), dropout, 2 * site)); };
@@ -80,7 +80,7 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
 ///
 /// Options, in any order: Heads<N>, QKNorm, Rotary, AdaLNZero, Context<Tokens, Start>, TimeToken, Dropout<Rate, First, Last>,
 /// LayerScale<Initial>, MlpRatio<Num, Den>, Bias<bool>, Recompute, Require<Rule>.
-template <int Width, int Depth, class Norm, class Act, class... Options> struct Transformer
+template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Missing, class... Options> struct Transformer
     : private rule::IsNorm<Norm, NormPolicy<Norm>>, private rule::IsActivation<Act, ActPolicy<Act>> {
   static_assert(option::Among<option::heads, option::qk_norm, option::rotary, option::modulation, option::context, option::time_token,
                               option::dropout, option::layer_scale, option::mlp_ratio, option::bias, option::recompute, option::rules>::template check<Options...>());
@@ -110,8 +110,8 @@ template <int Width, int Depth, class Norm, class Act, class... Options> struct 
 
   static constexpr void parameters(auto& self, auto&& visit) { visit("blocks", self.blocks); }
 
-  /// x: (any, tokens, Width). condition: (any, Width) or None. context: (any, context_tokens, Width) or None; it enters at
-  /// block context_start and is dropped at the end. Returns (any, tokens, Width).
+  /// x: (batch, tokens, Width). condition: (batch, Width) or None. context: (batch, context_tokens, Width) or None; it enters at
+  /// block context_start and is dropped at the end. Returns (batch, tokens, Width).
   template <class Ctx, AnyValue X, class C = None, class Extra = None>
   constexpr auto operator()(Ctx& ctx, const X& x, const C& condition = {}, const Extra& context = {}) const {
     require<rule::ConditionGiven<modulated, !is_none<C>>, rule::ContextGiven<(context_tokens > 0), !is_none<Extra>>>();
@@ -128,7 +128,7 @@ template <int Width, int Depth, class Norm, class Act, class... Options> struct 
   /// Blocks First <= i < Last. The context joins in front where its block is among them; from then on it is part of x.
   template <int First, int Last, class Ctx, AnyValue X, class C, class Extra = None>
   constexpr auto blocks_between(Ctx& ctx, const X& x, const C& activated, const Extra& context = {}) const {
-    require<rule::ContextStart<context_start, Depth>, rule::DropoutBlocks<Drop::first, Drop::last, Depth>>();
+    require<rule::BlockRange<First, Last, Depth>, rule::ContextStart<context_start, Depth>, rule::DropoutBlocks<Drop::first, Drop::last, Depth>>();
     option::find<option::rules, option::Off, Options...>::template check<Transformer>();
     if constexpr (context_tokens == 0 || Last <= context_start) {
       return run<0, First, Last>(ctx, x, activated);

@@ -19,7 +19,7 @@ constexpr double inverse_sqrt(int n) {
 }  // namespace detail
 
 /// Self-attention on qkv = [q | k | v], each head-major, with optional RMS norm over the head width on q and k (weights of
-/// length head width, shared by the heads) and then rotary embedding. qkv: (any, tokens, 3 width); y: (any, tokens, width).
+/// length head width, shared by the heads) and then rotary embedding. qkv: (batch, tokens, 3 width); y: (batch, tokens, width).
 /// `Table` is None or a type with rows = tokens, width = head width: cos and sin at the even and odd places of each pair.
 template <int Heads, class Table = None, class Ctx, AnyValue Qkv, class QW, class KW>
 constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const KW& k_norm, double epsilon) {
@@ -94,7 +94,7 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
   return y;
 }
 
-/// softmax(q k^T / sqrt(head width)) v on separate values. q: (any, queries, width), k and v: (any, keys, width).
+/// softmax(q k^T / sqrt(head width)) v on separate values. q: (batch, queries, width), k and v: (batch, keys, width).
 template <int Heads, class Ctx, AnyValue Q, AnyValue KV, AnyValue V>
 constexpr auto attention(Ctx& ctx, const Q& q, const KV& k, const V& v) {
   using S = typename Q::shape;

@@ -80,11 +80,11 @@ template <IsShape S> constexpr int einsum_extent(const EinsumTerm& term, char c)
 }
 
 // The rules of one letter: it stands once in two terms or more, and its extents agree.
-template <class SX, class SW, char Letter, int InLeft, int InRight, int InOutput, int Left, int Right> constexpr void require_einsum_letter() {
+template <class SX, class SW, char Letter, int InLeft, int InRight, int InOutput, int Left, int Right> constexpr auto require_einsum_letter() {
   require<rule::EinsumIndex<Letter, InLeft, InRight, InOutput>>();
   if constexpr (InLeft > 0 && InRight > 0) require<rule::EinsumExtent<name::einsum, SX, SW, Letter, Left, Right>>();
 }
-template <Subscripts S, IsShape SX, IsShape SW, class Term> constexpr void require_einsum_letters() {
+template <Subscripts S, IsShape SX, IsShape SW, class Term> constexpr auto require_einsum_letters() {
   constexpr EinsumTerms t = einsum_terms(S);
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     (..., require_einsum_letter<SX, SW, Term::of(t).letter[I], t.left.times(Term::of(t).letter[I]), t.right.times(Term::of(t).letter[I]),
@@ -211,7 +211,7 @@ void contract(Ctx& ctx, const EinsumExtents& extent, const EinsumTerm& ta, const
   const auto product = [&](const EinsumLayout& layout, E* to, bool add) {
     const EinsumAxis c_batch = flatten(batch, layout, extent), c_row = flatten(rows, layout, extent), c_col = flatten(cols, layout, extent);
     K::matmul(ctx.device(),
-              {.m = c_row.extent, .n = c_col.extent, .k = x.second.extent, .a_row = x.first.stride, .a_col = x.second.stride, .b_row = w.first.stride,
+              MatmulShape{.m = c_row.extent, .n = c_col.extent, .k = x.second.extent, .a_row = x.first.stride, .a_col = x.second.stride, .b_row = w.first.stride,
                .b_col = w.second.stride, .c_row = c_row.extent > 1 ? c_row.stride : c_col.extent, .batch = c_batch.extent, .a_batch = x.batch.stride,
                .b_batch = w.batch.stride, .c_batch = c_batch.stride},
               x.data, w.data, to, add, nullptr, Activation::none);
@@ -231,9 +231,9 @@ template <class Y, class Ctx, class X, class W>
 constexpr auto einsum(Ctx& ctx, const EinsumTerms& terms, const X& x, const W& w) {
   EinsumExtents extent;
   const auto measure = [&](const EinsumTerm& term, const auto& extents, Index batch) {
-    for (int i = 0; i < term.rank; ++i) {
-      const Index n = extents[std::size_t(i)] == any ? batch : extents[std::size_t(i)];
-      const char c = term.letter[std::size_t(i)];
+    for (std::size_t i = 0; i < extents.size(); ++i) {
+      const Index n = extents[i] == dynamic ? batch : extents[i];
+      const char c = term.letter[i];
       check(extent[c] == 0 || extent[c] == n, "batch", "the operands of einsum have batches of ", extent[c], " and ", n);
       extent.set(c, n);
     }

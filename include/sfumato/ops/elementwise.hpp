@@ -127,7 +127,7 @@ template <class Ctx, AnyValue X, AnyValue Y> constexpr auto multiply(Ctx& ctx, c
   return z;
 }
 
-/// The same elements under another shape: (any, ...) to (any, ...) of equal size per sample, or batched to batched with
+/// The same elements under another shape: (batch, ...) to (batch, ...) of equal size per sample, or batched to batched with
 /// another number of elements per sample, when the total divides evenly. No copy.
 template <IsShape To, class Ctx, AnyValue X> constexpr auto reshape(Ctx& ctx, const X& x) {
   require_operands<name::reshape, Ctx, X>();

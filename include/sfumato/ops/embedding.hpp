@@ -27,7 +27,7 @@ template <IsShape S, class Ctx, class Fill> auto input_from(Ctx& ctx, Index batc
   return x;
 }
 
-/// A copy of host elements as a value; (any, ...) shapes take as many samples as there are elements for.
+/// A copy of host elements as a value; (batch, ...) shapes take as many samples as there are elements for.
 template <IsShape S, class Ctx, class E> auto input(Ctx& ctx, std::span<const E> elements) {
   const Index batch = Index(elements.size()) / S::row;
   check(batch * S::row == Index(elements.size()) && (S::batched || batch == 1), "shape", elements.size(), " elements do not fill samples of ", S::row);
@@ -84,13 +84,13 @@ template <IsShape S, class Ctx> auto normal(Ctx& ctx, Index batch, const Random&
   return x;
 }
 
-/// Rows of a table (classes, width) by label; y: (any, width). Throws Error("label-range").
+/// Rows of a table (classes, width) by label; y: (batch, width). Throws Error("label-range").
 template <class Ctx, IsParam P> constexpr auto embedding(Ctx& ctx, const P& table, std::span<const int> labels) {
   using S = typename P::shape;
   constexpr int classes = extent<S, 0>, width = extent<S, 1>;
   require<rule::TableRank<name::embedding, S, S::rank>>();
   const Index n = Index(labels.size());
-  auto y = ctx.template make<Shape<any, width>>(n);
+  auto y = ctx.template make<Shape<dynamic, width>>(n);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;
     check_labels(labels, classes);
@@ -105,13 +105,13 @@ template <class Ctx, IsParam P> constexpr auto embedding(Ctx& ctx, const P& tabl
   return y;
 }
 
-/// [cos(t f_k) | sin(t f_k)], f_k = max_period^(-k / (Dim/2)): the timestep embedding of DiT. y: (any, Dim).
+/// [cos(t f_k) | sin(t f_k)], f_k = max_period^(-k / (Dim/2)): the timestep embedding of DiT. y: (batch, Dim).
 template <int Dim, class Ctx> constexpr auto sinusoidal(Ctx& ctx, std::span<const double> times, double max_period = 10000) {
   require<rule::EvenFrequencies<Dim>>();
   if constexpr (Ctx::counting) {
-    return ctx.template make<Shape<any, Dim>>(Index(times.size()));
+    return ctx.template make<Shape<dynamic, Dim>>(Index(times.size()));
   } else {
-    return input_from<Shape<any, Dim>>(ctx, Index(times.size()), [&](auto* out) {
+    return input_from<Shape<dynamic, Dim>>(ctx, Index(times.size()), [&](auto* out) {
       using E = std::remove_reference_t<decltype(*out)>;
       constexpr int half = Dim / 2;
       for (const double t : times)

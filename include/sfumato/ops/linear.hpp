@@ -60,7 +60,7 @@ constexpr auto linear(Ctx& ctx, const X& x, const W& weight, const Bias& bias, A
   else return activation(ctx, y, act);
 }
 
-/// Batched product of two values: x: (any, m, k), w: (any, k, n) or, with `Transposed`, (any, n, k); y: (any, m, n).
+/// Batched product of two values: x: (batch, m, k), w: (batch, k, n) or, with `Transposed`, (batch, n, k); y: (batch, m, n).
 template <bool Transposed = false, class Ctx, AnyValue X, AnyValue W>
 constexpr auto matmul(Ctx& ctx, const X& x, const W& w) {
   using SX = typename X::shape;

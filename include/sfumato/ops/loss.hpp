@@ -48,7 +48,7 @@ constexpr auto weighted_mse(Ctx& ctx, const X& x, const Y& target, std::span<con
   return loss;
 }
 
-/// Mean cross-entropy of logits (any, classes) with integer labels. A scalar. Throws Error("label-range").
+/// Mean cross-entropy of logits (batch, classes) with integer labels. A scalar. Throws Error("label-range").
 template <class Ctx, AnyValue X> constexpr auto cross_entropy(Ctx& ctx, const X& logits, std::span<const int> labels) {
   constexpr int classes = width_of<typename X::shape>;
   require_operands<name::cross_entropy, Ctx, X>();

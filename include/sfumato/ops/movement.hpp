@@ -26,7 +26,7 @@ template <IsShape S, int Axis> struct AxisSplit {
     for (int i = Axis + 1; i < S::rank; ++i) n *= S::extents[std::size_t(i)];
     return n;
   }
-  static constexpr Index here = S::extents[Axis] == any ? 1 : S::extents[Axis];
+  static constexpr Index here = S::extents[Axis] == dynamic ? 1 : S::extents[Axis];
   static constexpr Index outer(Index size) { return size / (here * inner()); }
 };
 
@@ -144,14 +144,14 @@ template <int... Order, class Ctx, AnyValue X> constexpr auto permute(Ctx& ctx, 
     for (int i = 0; i < S::rank; ++i) {
       const int axis = order[std::size_t(i)];
       const int n = S::extents[std::size_t(axis)];
-      m.loop(n == any ? x.batch : n, x_stride[axis], y_stride[i]);
+      m.loop(n == dynamic ? x.batch : n, x_stride[axis], y_stride[i]);
     }
     detail::move<detail::Coverage::whole>(ctx, x, y, m);
   }
   return y;
 }
 
-/// Repeats every sample's elements `Times` along a new axis: (any, a, b) to (any, Times, a, b) for Axis 1.
+/// Repeats every sample's elements `Times` along a new axis: (batch, a, b) to (batch, Times, a, b) for Axis 1.
 template <int Axis, int Times, class Ctx, AnyValue X> constexpr auto broadcast(Ctx& ctx, const X& x) {
   using S = typename X::shape;
   require_operands<name::broadcast, Ctx, X>();
@@ -201,7 +201,7 @@ template <class Ctx, IsParam P> auto repeated(Ctx& ctx, const P& p, Index times)
 }
 }  // namespace detail
 
-/// A parameter as a value, the same for every sample: `parameter<Shape<any, 1, width>>(ctx, class_token, batch)`.
+/// A parameter as a value, the same for every sample: `parameter<Shape<dynamic, 1, width>>(ctx, class_token, batch)`.
 template <IsShape S, class Ctx, IsParam P> constexpr auto parameter(Ctx& ctx, const P& p, Index batch) {
   require<rule::SameSize<name::parameter, P::size, S::row>>();
   auto y = ctx.template make<S>(batch);
@@ -214,7 +214,7 @@ template <IsShape S, class Ctx, IsParam P> constexpr auto parameter(Ctx& ctx, co
   return y;
 }
 
-/// x + p for a parameter p of x's size per sample, e.g. a position embedding (1, tokens, width) on (any, tokens, width), or of
+/// x + p for a parameter p of x's size per sample, e.g. a position embedding (1, tokens, width) on (batch, tokens, width), or of
 /// x's last axis, e.g. a bias (width).
 template <class Ctx, AnyValue X, IsParam P> constexpr auto add_parameter(Ctx& ctx, const X& x, const P& p) {
   require_operands<name::add_parameter, Ctx, X>();
@@ -282,27 +282,27 @@ template <int Channels, int Grid, int Patch, PatchOrder Order> constexpr Move pa
 }
 }  // namespace detail
 
-/// Images (any, channels, size, size) to tokens (any, (size / Patch)^2, channels Patch^2), row by row.
+/// Images (batch, channels, size, size) to tokens (batch, (size / Patch)^2, channels Patch^2), row by row.
 template <int Patch, PatchOrder Order, class Ctx, AnyValue X> constexpr auto patchify(Ctx& ctx, const X& x) {
   using S = typename X::shape;
   require_operands<name::patchify, Ctx, X>();
   require<rule::BatchedRank<name::patchify, S, 4>, rule::SameShape<name::patchify, Shape<extent<S, 2>>, Shape<extent<S, 3>>>>();
   require<rule::PatchDividesImage<extent<S, 2>, Patch>>();
   constexpr int channels = extent<S, 1>, grid = extent<S, 2> / Patch;
-  auto y = ctx.template make<Shape<any, grid * grid, channels * Patch * Patch>>(x.batch);
+  auto y = ctx.template make<Shape<dynamic, grid * grid, channels * Patch * Patch>>(x.batch);
   if constexpr (!Ctx::counting)
     detail::move<detail::Coverage::whole>(ctx, x, y, detail::patch_move<channels, grid, Patch, Order>(x.batch));
   return y;
 }
 
-/// The inverse of `patchify`: tokens (any, grid^2, Channels Patch^2) to images (any, Channels, grid Patch, grid Patch).
+/// The inverse of `patchify`: tokens (batch, grid^2, Channels Patch^2) to images (batch, Channels, grid Patch, grid Patch).
 template <int Patch, int Channels, PatchOrder Order, class Ctx, AnyValue X> constexpr auto unpatchify(Ctx& ctx, const X& x) {
   using S = typename X::shape;
   require_operands<name::patchify, Ctx, X>();
   require<rule::BatchedRank<name::patchify, S, 3>, rule::TokenDim<extent<S, 2>, Channels * Patch * Patch>>();
   constexpr int grid = [] { int g = 1; while (g * g < extent<S, 1>) ++g; return g; }();
   require<rule::SameShape<name::patchify, Shape<extent<S, 1>>, Shape<grid * grid>>>();
-  auto y = ctx.template make<Shape<any, Channels, grid * Patch, grid * Patch>>(x.batch);
+  auto y = ctx.template make<Shape<dynamic, Channels, grid * Patch, grid * Patch>>(x.batch);
   if constexpr (!Ctx::counting) {
     auto m = detail::patch_move<Channels, grid, Patch, Order>(x.batch);
     m.loops = detail::reversed(m.loops);

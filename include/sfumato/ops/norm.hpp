@@ -24,12 +24,12 @@ template <class X, class Mod> constexpr RowShape modulation_rows(const X& x) {
 template <class Op, int Chunk, class X, class Mod> constexpr void require_chunk() {
   constexpr int width = width_of<typename X::shape>;
   require<rule::SliceRange<Op, Chunk * width, (Chunk + 1) * width, width_of<typename Mod::shape>>>();
-  require<rule::SameShape<Op, typename Mod::shape, Shape<any, width_of<typename Mod::shape>>>>();  // one modulation a sample
+  require<rule::SameShape<Op, typename Mod::shape, Shape<dynamic, width_of<typename Mod::shape>>>>();  // one modulation a sample
 }
 }  // namespace detail
 
-/// y = (norm(x) * weight + bias) * (1 + scale) + shift (DiT's `modulate`). x: (any, tokens, width); modulation:
-/// (any, chunks * width) or None, whose chunks `Shift` and `Scale` are used.
+/// y = (norm(x) * weight + bias) * (1 + scale) + shift (DiT's `modulate`). x: (batch, tokens, width); modulation:
+/// (batch, chunks * width) or None, whose chunks `Shift` and `Scale` are used.
 template <NormKind Kind, int Shift, int Scale, class Ctx, AnyValue X, class W, class Bias, class Mod>
 constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, const Mod& modulation, double epsilon) {
   constexpr int width = width_of<typename X::shape>;
@@ -91,7 +91,7 @@ constexpr auto norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, dou
   return modulated_norm<Kind, 0, 0>(ctx, x, weight, bias, None{}, epsilon);
 }
 
-/// y = x + gate * h, the gate being chunk `Gate` of the modulation (any, chunks * width); x, h: (any, tokens, width).
+/// y = x + gate * h, the gate being chunk `Gate` of the modulation (batch, chunks * width); x, h: (batch, tokens, width).
 template <int Gate, class Ctx, AnyValue X, AnyValue H, AnyValue Mod>
 constexpr auto gated_residual(Ctx& ctx, const X& x, const H& h, const Mod& modulation) {
   constexpr int width = width_of<typename X::shape>;

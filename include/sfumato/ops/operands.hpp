@@ -10,7 +10,7 @@ SFUMATO_BEGIN
 namespace ops {
 
 /// Requires that each operand was made by a context like `Ctx`; the diagnostic names the op and both sides.
-template <class Op, class Ctx, class... Values> constexpr void require_operands() {
+template <class Op, class Ctx, class... Values> constexpr auto require_operands() {
   (
       [] {
         using V = typename Values::context;

@@ -11,7 +11,7 @@
 SFUMATO_BEGIN
 
 /// The one extent that run time decides; only leading.
-inline constexpr int any = -1;
+inline constexpr int dynamic = -1;
 
 /// Names for the axes of (batch, tokens, channels) values, for `ops::concat<axis::tokens>` and the like.
 namespace axis {
@@ -19,22 +19,22 @@ inline constexpr int batch = 0, tokens = 1, channels = 2;
 }
 
 namespace rule {
-template <bool AnyLeads> struct LeadingBatch {
-  static_assert(AnyLeads, "[leading-batch] only the first extent of a shape may be `any`, and the others are positive");
+template <bool BatchLeads> struct LeadingBatch {
+  static_assert(BatchLeads, "[leading-batch] only the first extent of a shape may be `dynamic`, and the others are positive");
 };
-template <int... Extents> constexpr bool any_leads() {
+template <int... Extents> constexpr bool batch_leads() {
   bool good = true, first = true;
-  ((good = good && (Extents > 0 || (first && Extents == any)), first = false), ...);
+  ((good = good && (Extents > 0 || (first && Extents == dynamic)), first = false), ...);
   return good;
 }
 }  // namespace rule
 
-/// A static shape; `Shape<any, 256, 768>` is a run-time batch of (256, 768). `Shape<>` is a scalar.
-template <int... Extents> struct Shape : private rule::LeadingBatch<rule::any_leads<Extents...>()> {
+/// A static shape; `Shape<dynamic, 256, 768>` is a run-time batch of (256, 768). `Shape<>` is a scalar.
+template <int... Extents> struct Shape : private rule::LeadingBatch<rule::batch_leads<Extents...>()> {
   static constexpr int rank = sizeof...(Extents);
-  /// Elements of one sample: the product of all extents but `any`.
-  static constexpr Index row = (Index{1} * ... * (Extents == any ? 1 : Extents));
-  static constexpr bool batched = ((Extents == any) || ...);
+  /// Elements of one sample: the product of all extents but `dynamic`.
+  static constexpr Index row = (Index{1} * ... * (Extents == dynamic ? 1 : Extents));
+  static constexpr bool batched = ((Extents == dynamic) || ...);
   static constexpr std::array<int, sizeof...(Extents)> extents{Extents...};
 };
 

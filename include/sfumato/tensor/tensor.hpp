@@ -68,7 +68,7 @@ template <class E, IsShape S, Backend B> struct View {
   }
 };
 
-/// An owning tensor: `Tensor<float, Shape<any, 3, 28, 28>, backend::Cpu> images(cpu, 64);`
+/// An owning tensor: `Tensor<float, Shape<dynamic, 3, 28, 28>, backend::Cpu> images(cpu, 64);`
 template <Element E, IsShape S, Backend B> class Tensor {
  public:
   using element = E;

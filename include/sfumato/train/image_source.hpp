@@ -16,7 +16,7 @@ class ImageSource {
  public:
   explicit ImageSource(const io::ImageDataset& dataset) : dataset_(&dataset) {}
 
-  /// Throws Error("dataset") unless the images are of S, (any, channels, height, width).
+  /// Throws Error("dataset") unless the images are of S, (batch, channels, height, width).
   template <IsShape S> requires (S::rank == 4) void require_shape() const {
     const io::ImageDataset& d = *dataset_;
     check(extent<S, 1> == d.channels && extent<S, 2> == d.height && extent<S, 3> == d.width, "dataset", "the images are ", d.height, " x ",

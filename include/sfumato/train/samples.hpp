@@ -11,7 +11,7 @@
 
 SFUMATO_BEGIN
 
-/// Feeds a Trainer from arrays that somebody else owns: samples of shape S, (any, ...), one after the other, and a label for
+/// Feeds a Trainer from arrays that somebody else owns: samples of shape S, (batch, ...), one after the other, and a label for
 /// each. Without labels, all are 0. A flipped sample has its last axis reversed.
 template <IsShape S> class Samples {
  public:

@@ -108,7 +108,7 @@ class ShuffledOrder {
   std::vector<Index> order_;
 };
 
-/// Trains `Model` on samples of shape `Sample` (any, ...) by `objective.loss(ctx, model, samples, labels)`.
+/// Trains `Model` on samples of shape `Sample` (batch, ...) by `objective.loss(ctx, model, samples, labels)`.
 /// The state is flat buffers and a step number, and everything random is a function of the seed and that number, so a
 /// resumed run goes on bit for bit.
 template <class Model, IsShape Sample, class Objective, Backend B, Element E = float, Optimiser O = AdamW> class Trainer {
@@ -135,7 +135,7 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   Index step_count() const { return step_; }
   Workspace<B>& workspace() { return workspace_; }
   /// The context that `weights` of this layout are run in, for sampling between steps.
-  Run<B, E> run(const Array<B, E>& weights) { return {workspace_, weights.data()}; }
+  Run<B, E> run(const Array<B, E>& weights) { return {workspace_, weights}; }
 
   Array<B, E>& weights() { return weights_; }
   Array<B, E>& gradients() { return gradients_; }
@@ -186,7 +186,7 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   template <class Data> double micro_batch(const Data& data, Index first, Index count) {
     auto labels = workspace_.template host<int>(static_cast<std::size_t>(count));
     const StepRandom random{options_.seed, static_cast<std::uint32_t>(step_), first};
-    Record<B, E> ctx(tape_, weights_.data(), gradients_.data(), random);
+    Record<B, E> ctx(tape_, weights_, gradients_, random);
     const auto fill = [&](E* out) {
       const Random flips{options_.seed, Stream::flip, random.step};
       for (Index b = 0; b < count; ++b) {

@@ -14,4 +14,4 @@ using Trunk = Transformer<132, 2, RMSNorm, SwiGLU, Heads<6>, Require<MultipleOf1
 #else
 using Trunk = Transformer<192, 2, RMSNorm, SwiGLU, Heads<6>, Require<MultipleOf16>>;
 #endif
-static_assert(cost_of<Trunk, Shape<any, 16, Trunk::width>>(1).macs > 0);
+static_assert(cost_of<Trunk, Shape<dynamic, 16, Trunk::width>>(1).macs > 0);

@@ -26,7 +26,7 @@ static_assert(models_within<laptop, Small, Medium, Large> == 2);
 static_assert(std::is_same_v<largest_under<laptop, Small, Medium, Large>, Medium>);
 
 // What an idea costs, before anybody trains it.
-template <class Norm> constexpr Index saved = cost_of<Transformer<256, 8, Norm, SwiGLU>, Shape<any, 64, 256>>(1).saved;
+template <class Norm> constexpr Index saved = cost_of<Transformer<256, 8, Norm, SwiGLU>, Shape<dynamic, 64, 256>>(1).saved;
 static_assert(saved<DyT> > saved<RMSNorm>);
 
 int main() {}

@@ -10,7 +10,7 @@ using namespace sfumato;
 
 using Trunk = Transformer<16, 2, RMSNorm, SwiGLU, Heads<2>, QKNorm, Rotary, AdaLNZero, Context<2, 1>>;
 using Model = JiT<ImagePatches<8, 1, 4, 3>, Trunk, Head<Linear>, Bottleneck<8>>;
-using Images = Model::ImageShape;  // (any, 1, 8, 8): channels, rows, columns, in [-1, 1]
+using Images = Model::ImageShape;  // (batch, 1, 8, 8): channels, rows, columns, in [-1, 1]
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 // Somebody else's file.

@@ -8,7 +8,7 @@ using namespace sfumato;
 
 // 64 samples in 16 tokens of 4, through two blocks, to 3 classes.
 struct Listener {
-  using Signal = Shape<any, 64>;
+  using Signal = Shape<dynamic, 64>;
   using Trunk = Transformer<32, 2, RMSNorm, SwiGLU, Heads<2>>;
 
   layer::Linear<4, Trunk::width> embed;
@@ -22,9 +22,9 @@ struct Listener {
     visit("", self.trunk);
     visit("head", self.head);
   }
-  /// x: (any, 64); logits (any, 3).
+  /// x: (batch, 64); logits (batch, 3).
   template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const {
-    const auto tokens = embed(ctx, ops::reshape<Shape<any, 16, 4>>(ctx, x));
+    const auto tokens = embed(ctx, ops::reshape<Shape<dynamic, 16, 4>>(ctx, x));
     const auto seen = trunk(ctx, ops::add_parameter(ctx, tokens, position));
     return head(ctx, ops::mean<axis::tokens>(ctx, seen));
   }

@@ -13,6 +13,7 @@ SFUMATO_BEGIN
 namespace backend {
 struct Reference {
   static constexpr const char* name = "reference";
+  static constexpr bool host_memory = true;
 };
 }  // namespace backend
 
