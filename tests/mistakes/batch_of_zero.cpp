@@ -1,5 +1,5 @@
 // throws: batch.* 0
-// A batch of no samples: to an input (1), a sampler (2), a trainer (3), a tensor (4).
+// A batch of no samples: to an input, a sampler, a trainer, a tensor.
 #include <sfumato/sfumato.hpp>
 
 #include <iostream>

@@ -24,8 +24,8 @@ def command(kind, compiler, folders):
     return [compiler, "-std=c++20", *include]
 
 
-def call(arguments):
-    result = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+def call(arguments, folder=None):
+    result = subprocess.run(arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     return result.returncode, result.stdout
 
 
@@ -36,12 +36,13 @@ def first_error(output):
     return lines[start:start + LINES]
 
 
-def shown(lines, source):
+def shown(lines):
     """Without what changes from machine to machine: folders, line numbers, the inline namespace."""
-    text = "\n".join(line.rstrip() for line in lines)
+    text = "\n".join(line.rstrip() for line in lines if not re.match(r"In file included|.*In instantiation of", line))
     text = re.sub(r"[^\s:'\"()]*/([\w.]+\.(?:hpp|cpp))", r"\1", text)
     text = re.sub(r"(\.(?:hpp|cpp))(?::\d+(?::\d+)?|\(\d+\))", r"\1", text)
     text = re.sub(r"^ *\d+ \|", "   |", text, flags=re.M)
+    text = re.sub(r"at line \d+ of", "in", text)
     return re.sub(r"sfumato::(?:v\d+_\d+::)?", "", text).replace("‘", "'").replace("’", "'")
 
 
@@ -58,14 +59,14 @@ def run(file, kind, compiler, out, folders):
         build = [*base, file, "-o", program, "-lz"]
         status, output = call(build)
         if status == 0:
-            status, output = call([program])
+            status, output = call([program], folder)
         if status:
             sys.exit(f"{source.name}, {kind}: the correct form fails with {status}:\n{output}")
         if throws:
             status, output = call([*build, "-DSFUMATO_MISTAKE"])
             if status:
                 sys.exit(f"{source.name}, {kind}: the mistake is for run time, but does not compile:\n{output}")
-            status, output = call([program])
+            status, output = call([program], folder)
             said = output.splitlines()[:LINES]
         else:
             only = ["--cuda", "-o", f"{folder}/out.ii"] if kind == "nvcc" else ["-fsyntax-only"]
@@ -76,7 +77,7 @@ def run(file, kind, compiler, out, folders):
     version = call([compiler, "--version"])[1]
     version = re.search(r"release ([\d.]+)" if kind == "nvcc" else r"(\d+\.\d+(?:\.\d+)?)", version)[1]
     Path(out).mkdir(parents=True, exist_ok=True)
-    Path(out, f"{source.stem}.{kind}").write_text(f"{version}\n{head[1].lstrip('/ ')}\n{shown(said, source)}\n")
+    Path(out, f"{source.stem}.{kind}").write_text(f"{version}\n{head[1].lstrip('/ ')}\n{shown(said)}\n")
     print("\n".join(said))
 
 
@@ -98,7 +99,7 @@ def section(out):
         if len(set(by.values())) == 1:
             parts += ["```text", by[kinds[0]], "```"]
         else:
-            parts += ["```text", "\n\n".join(by[kind] for kind in kinds), "```"]
+            parts += ["```text", "\n\n".join(f"{TITLES[kind]}:\n{by[kind]}" for kind in kinds), "```"]
     return "\n".join([*parts, "", END]), order
 
 

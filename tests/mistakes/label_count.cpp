@@ -1,4 +1,4 @@
-// throws: label-range.*100.*10|label-range.*10.*100
+// throws: label-range.*label 100.*0\.\.9
 // A model of 10 classes trained on data of more.
 #include <sfumato/sfumato.hpp>
 

@@ -16,7 +16,7 @@ constexpr int width = 32;
 template <int Width> using Model = JiT<ImagePatches<8, 1, 4, 10>, Transformer<Width, 1, RMSNorm, SwiGLU, Heads<2>, AdaLNZero>>;
 
 int main() {
-  const auto path = std::filesystem::temp_directory_path() / "sfumato_other_checkpoint.safetensors";
+  const std::filesystem::path path = "weights.safetensors";
   int status = 0;
   try {
     backend::Cpu cpu;

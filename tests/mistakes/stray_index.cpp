@@ -1,5 +1,5 @@
-// mistake: einsum-index.*'m', 0, 1, 0|'m', 0, 1, 0.*einsum-index
-// An index of the output that no operand has , and an operand's that the output lacks.
+// mistake: einsum-index.*'m', 0, 1, 0|'m', 0, 1, 0.*einsum-index|einsum-index.*Letter='m', InLeft=0, InRight=1, InOutput=0
+// An index of the output that no operand has, and an operand's that the output lacks.
 #include <sfumato/sfumato.hpp>
 
 using namespace sfumato;

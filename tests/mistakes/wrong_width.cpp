@@ -1,4 +1,4 @@
-// mistake: inner-extent.* 256.* 128
+// mistake: inner-extent.*256 == 128|256 == 128.*inner-extent|inner-extent.*Inner=256, OtherInner=128
 // Two layers that do not fit: 256 channels into a layer of 128.
 #include <sfumato/sfumato.hpp>
 

@@ -124,6 +124,12 @@ template <class B> struct Kernels {
   static_assert(dependent_false<B>, "[backend-header] include this backend's header, e.g. <sfumato/backend/cpu/cpu.hpp>");
 };
 
+namespace detail {
+struct DoNothing {  // nvcc takes no lambda in a concept
+  SFUMATO_HD void operator()(Index) const {}
+};
+}  // namespace detail
+
 /// A backend: a type that carries its resources and has `Kernels`.
 template <class B>
 concept Backend = requires(B& b, float* x, Index n) {
@@ -133,7 +139,7 @@ concept Backend = requires(B& b, float* x, Index n) {
   Kernels<B>::fill(b, n, 0.0, x);
   Kernels<B>::matmul(b, MatmulShape{}, x, x, x, false, x, Activation::none);
   { Kernels<B>::squared_norm(b, n, x) } -> std::same_as<double>;
-  Kernels<B>::for_each(b, n, n, [](Index) {});
+  Kernels<B>::for_each(b, n, n, detail::DoNothing{});
 };
 
 /// Whether a backend says, by `static constexpr bool host_memory = true`, that its memory is the host's.

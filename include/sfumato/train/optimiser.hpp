@@ -50,13 +50,19 @@ template <Backend B, Element E> struct OptimiserStep {
   }
 };
 
+namespace detail {
+struct IgnoreOption {  // nvcc takes no lambda in a concept
+  template <class V> void operator()(const char*, const V&) const {}
+};
+}  // namespace detail
+
 /// An optimiser: the names of the flat buffers that it keeps beside the weights, `validate()`, `for_each_option(visit)` for what a
 /// checkpoint must agree on, and `update(OptimiserStep)`, a template.
 template <class O>
 concept Optimiser = requires(const O& optimiser) {
   { O::state[0] } -> std::convertible_to<const char*>;
   optimiser.validate();
-  optimiser.for_each_option([](const char*, const auto&) {});
+  optimiser.for_each_option(detail::IgnoreOption{});
 };
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
