@@ -51,7 +51,6 @@ template <int Axis, class Ctx, AnyValue X> constexpr auto cumulative_sum(Ctx& ct
 namespace {
 
 template <int Axis> struct CumulativeSum : Case {
-  static constexpr std::string_view ops = "cumulative_sum";
   using Values = Inputs<Shape<dynamic, 3, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return mine::cumulative_sum<Axis>(ctx, x); }
 };

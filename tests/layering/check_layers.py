@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads every #include of the library and reports those that point upwards.
+"""Reads every #include of the library and reports those that point upwards; and headers that grew too long.
 
 usage: check_layers.py <include directory> | --self-test
 """
@@ -31,6 +31,7 @@ THIRD_PARTIES = [
     (re.compile(r"cuda|cublas|cudnn|thrust/|cub/"), ["backend/cuda"]),
 ]
 
+LONGEST = 400  # lines of a header
 UMBRELLAS = ["sfumato.hpp", "io.hpp", "metrics.hpp"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -74,7 +75,10 @@ def check(include_directory):
     problems = []
     for path in files:
         header = path.relative_to(root).as_posix()
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        lines = path.read_text().splitlines()
+        if len(lines) > LONGEST:
+            problems.append(f"{path}: {len(lines)} lines, more than {LONGEST}: split it")
+        for number, line in enumerate(lines, 1):
             match = INCLUDE.match(line)
             why = match and problem(header, match[2], match[1] == '"')
             if why:

@@ -26,6 +26,7 @@ struct NoParameters {
 
 /// Defaults that a case may hide.
 struct Case {
+  static constexpr std::string_view ops = "";  ///< the library's front doors that it stands for
   using Parameters = NoParameters;
   static constexpr Index batch = 2;
   static constexpr bool counts = true;       ///< runs in Count

@@ -193,10 +193,13 @@ template <class RuleTag> struct Waive : private rule::Waivable<RuleTag, std::is_
 };
 
 /// An option that adds rules of your own to a design: `Require<MyRule>`, where `template <class Design> struct MyRule` derives
-/// from, or is, a struct with a static_assert on Design's numbers. Checked where the design is first called.
+/// from a rule on Design's numbers. Asked where the design is first called.
 template <template <class> class... Rules> struct Require {
   using category = option::rules;
   template <class Design> static constexpr void check() { sfumato::require<Rules<Design>...>(); }
 };
+
+/// `Rule`, or nothing where `Design` waives it by `Tag`; to derive from.
+template <class Design, class Tag, class Rule> using unless_waived = std::conditional_t<Design::template waives<Tag>, rule::waivable, Rule>;
 
 SFUMATO_END

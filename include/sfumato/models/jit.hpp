@@ -15,7 +15,6 @@ template <class Input, class Trunk, class HeadType = Head<Linear>, class... Opti
 struct JiT : private rule::IsHead<HeadType, HeadPolicy<HeadType>> {
   static_assert(option::Among<option::bottleneck, option::auxiliary_classifier, option::waive, option::rules>::template check<Options...>());
 
-  using TrunkType = Trunk;
   static constexpr int width = Trunk::width, classes = Input::classes, patch = Input::patch, tokens = Input::tokens, token_dim = Input::token_dim;
   static constexpr int bottleneck = [] {
     using B = option::find<option::bottleneck, Bottleneck<0>, Options...>;

@@ -79,12 +79,13 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
 /// `Depth` blocks of width `Width`, with `Norm` (RMSNorm, LayerNorm) and `Act` (SwiGLU, GELU).
 ///
 /// Options, in any order: Heads<N>, QKNorm, Rotary, AdaLNZero, Context<Tokens, Start>, TimeToken, Dropout<Rate, First, Last>,
-/// LayerScale<Initial>, MlpRatio<Num, Den>, Bias<bool>, Recompute, Require<Rule>.
+/// LayerScale<Initial>, MlpRatio<Num, Den>, Bias<bool>, Recompute, Require<Rule>, Waive<rule>.
 template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Missing, class... Options> struct Transformer
     : private rule::IsNorm<Norm, NormPolicy<Norm>>, private rule::IsActivation<Act, ActPolicy<Act>> {
   static_assert(option::Among<option::heads, option::qk_norm, option::rotary, option::modulation, option::context, option::time_token,
-                              option::dropout, option::layer_scale, option::mlp_ratio, option::bias, option::recompute, option::rules>::template check<Options...>());
+                              option::dropout, option::layer_scale, option::mlp_ratio, option::bias, option::recompute, option::waive, option::rules>::template check<Options...>());
 
+  template <class RuleTag> static constexpr bool waives = option::waived<RuleTag, Options...>;
   using norm = Norm;
   static constexpr int width = Width, depth = Depth;
   static constexpr int heads = option::find<option::heads, Heads<(Width >= 64 ? Width / 64 : 1)>, Options...>::value;

@@ -16,6 +16,72 @@ constexpr double inverse_sqrt(int n) {
   for (int i = 0; i < 64; ++i) x = 0.5 * (x + n / x);
   return 1 / x;
 }
+
+// Self-attention on one projection: the kernels of both passes, and what the first leaves for the second.
+template <class Ctx, int Heads, class Table, AnyValue Qkv, class QW, class KW> struct SelfAttention {
+  using K = kernels<Ctx>;
+  using E = typename Ctx::element;
+  using Kept = compute_t<E>;
+  using Bytes = Buffer<typename Ctx::backend>;
+  static constexpr int tokens = extent<typename Qkv::shape, 1>, width = extent<typename Qkv::shape, 2> / 3, head_dim = width / Heads;
+  /// Whether q and k are normed or turned first, into `qk`, rows of 2 width.
+  static constexpr bool rotary = !is_none<Table>, prepares = rotary || !is_none<QW>;
+
+  Qkv qkv;
+  QW q_norm;
+  KW k_norm;
+  double epsilon;
+  Bytes qk{}, rstd{}, lse{};  // (rows, 2 width), (rows, 2, Heads), (batch, Heads, tokens)
+
+  Index rows() const { return qkv.batch * tokens; }
+  QkShape qk_shape() const { return {rows(), tokens, Heads, head_dim, epsilon}; }
+  AttentionShape shape() const {
+    constexpr Index qk_row = prepares ? 2 * width : 3 * width;
+    return {qkv.batch, Heads, tokens, tokens, head_dim, qk_row * tokens, qk_row, qk_row * tokens, qk_row,
+            Index{3} * width * tokens, 3 * width, Index{width} * tokens, width, inverse_sqrt(head_dim)};
+  }
+  static const E* table(Ctx& ctx) {
+    if constexpr (rotary) return ctx.data(ctx.template constant<Table>());
+    else return nullptr;
+  }
+  const E* q(Ctx& ctx) const { return prepares ? static_cast<const E*>(qk.data()) : ctx.data(qkv); }
+  const E* v(Ctx& ctx) const { return ctx.data(qkv) + 2 * width; }
+
+  void forward(Ctx& ctx, E* y) {
+    if constexpr (prepares) {
+      qk = ctx.scratch(rows() * 2 * width);
+      if constexpr (Ctx::recording && !is_none<QW>) rstd = ctx.template scratch<Kept>(rows() * 2 * Heads);
+      K::qk_norm_rotary(ctx.device(), qk_shape(), ctx.data(qkv), ctx.weight(q_norm), ctx.weight(k_norm), table(ctx), static_cast<E*>(qk.data()),
+                        static_cast<Kept*>(rstd.data()));
+    }
+    if constexpr (Ctx::recording) lse = ctx.template scratch<Kept>(rows() * Heads);
+    K::attention(ctx.device(), shape(), q(ctx), q(ctx) + width, v(ctx), y, static_cast<Kept*>(lse.data()));
+  }
+
+  void backward(Ctx& ctx, const E* y, const E* d_y) const {
+    const auto [d_qkv, accumulate] = ctx.gradient(qkv);
+    const auto attend = [&](E* d_q, E* d_v, bool add) {
+      K::attention_backward(ctx.device(), shape(), d_y, q(ctx), q(ctx) + width, v(ctx), y, static_cast<const Kept*>(lse.data()), d_q, d_q + width,
+                            d_v, add);
+    };
+    if constexpr (!prepares) {
+      attend(d_qkv, d_qkv + 2 * width, accumulate);
+    } else {
+      // The gradients of q and k pass through the rotation and the norm. A second gradient is added whole; where only the
+      // norm's weights are trained, qkv's own is computed and dropped.
+      const Bytes d_qk = ctx.scratch(rows() * 2 * width);
+      Bytes apart;
+      if (accumulate || !d_qkv) apart = ctx.scratch(rows() * 3 * width);
+      E* const into = apart ? static_cast<E*>(apart.data()) : d_qkv;
+      E* const d_q = static_cast<E*>(d_qk.data());
+      attend(d_q, into + 2 * width, false);
+      K::qk_norm_rotary_backward(ctx.device(), qk_shape(), static_cast<const E*>(d_q), ctx.data(qkv), ctx.weight(q_norm), ctx.weight(k_norm),
+                                 table(ctx), static_cast<const Kept*>(rstd.data()), into, false, ctx.parameter_gradient(q_norm),
+                                 ctx.parameter_gradient(k_norm));
+      if (accumulate) ctx.add_gradient(static_cast<const E*>(into), qkv.handle.slot);
+    }
+  }
+};
 }  // namespace detail
 
 /// Self-attention on qkv = [q | k | v], each head-major, with optional RMS norm over the head width on q and k (weights of
@@ -28,8 +94,7 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
   require<rule::BatchedRank<name::attention, S, 3>>();
   constexpr int tokens = extent<S, 1>, width = extent<S, 2> / 3, head_dim = width / Heads;
   require<rule::PackedWidth<name::attention, extent<S, 2>, 3>, rule::HeadsDivideWidth<width, Heads>>();
-  constexpr bool rotary = !is_none<Table>, prepares = rotary || !is_none<QW>;
-  if constexpr (rotary) {
+  if constexpr (!is_none<Table>) {
     require<rule::RotaryHeadDim<head_dim>>();
     require<rule::SameShape<name::attention, Shape<Table::rows, Table::width>, Shape<tokens, head_dim>>>();
   }
@@ -38,58 +103,20 @@ constexpr auto self_attention(Ctx& ctx, const Qkv& qkv, const QW& q_norm, const 
     require<rule::SameShape<name::attention, typename QW::shape, Shape<head_dim>>, rule::SameShape<name::attention, typename KW::shape, Shape<head_dim>>>();
 
   auto y = ctx.template make<replace_extent<S, 2, width>>(qkv.batch);
-  const Index rows = qkv.batch * tokens;
   if constexpr (Ctx::counting) {
+    const Index rows = qkv.batch * tokens;
     ctx.macs(2 * rows * tokens * width);
     ctx.save(qkv);
     ctx.save(y);
-    if constexpr (prepares) ctx.save_elements(rows * 2 * width);
+    if constexpr (!is_none<Table> || !is_none<QW>) ctx.save_elements(rows * 2 * width);
     if constexpr (!is_none<QW>) ctx.save_statistics(rows * 2 * Heads);
     ctx.save_statistics(rows * Heads);
   } else {
-    using K = kernels<Ctx>;
-    using E = typename Ctx::element;
-    using Kept = compute_t<E>;
-    using Bytes = Buffer<typename Ctx::backend>;
-    const QkShape qk_shape{rows, tokens, Heads, head_dim, epsilon};
-    constexpr Index qk_row = prepares ? 2 * width : 3 * width;
-    const AttentionShape shape{qkv.batch, Heads, tokens, tokens, head_dim, qk_row * tokens, qk_row, qk_row * tokens, qk_row,
-                               Index{3} * width * tokens, 3 * width, Index{width} * tokens, width, detail::inverse_sqrt(head_dim)};
-    const auto table = [](Ctx& c) -> const E* {
-      if constexpr (rotary) return c.data(c.template constant<Table>());
-      else return nullptr;
-    };
-    Bytes qk, rstd, lse;
-    if constexpr (prepares) {
-      qk = ctx.scratch(rows * 2 * width);
-      if constexpr (Ctx::recording && !is_none<QW>) rstd = ctx.template scratch<Kept>(rows * 2 * Heads);
-      K::qk_norm_rotary(ctx.device(), qk_shape, ctx.data(qkv), ctx.weight(q_norm), ctx.weight(k_norm), table(ctx),
-                        static_cast<E*>(qk.data()), static_cast<Kept*>(rstd.data()));
-    }
-    if constexpr (Ctx::recording) lse = ctx.template scratch<Kept>(rows * Heads);
-    const E* q = prepares ? static_cast<const E*>(qk.data()) : ctx.data(qkv);
-    K::attention(ctx.device(), shape, q, q + width, ctx.data(qkv) + 2 * width, ctx.mutable_data(y), static_cast<Kept*>(lse.data()));
-    if constexpr (Ctx::recording) {
-      const auto out = y;
-      ctx.record(y, ctx.flows(qkv) || ctx.flows(q_norm) || ctx.flows(k_norm), [=](Ctx& c, const E* d_y) {
-        const E* q_data = prepares ? static_cast<const E*>(qk.data()) : c.data(qkv);
-        const auto [d_qkv, accumulate] = c.gradient(qkv);
-        if (!prepares)
-          return K::attention_backward(c.device(), shape, d_y, q_data, q_data + width, c.data(qkv) + 2 * width, c.data(out),
-                                       static_cast<const Kept*>(lse.data()), d_qkv, d_qkv + width, d_qkv + 2 * width, accumulate);
-        // q and k were prepared: their gradients pass through the rotation and the norm. A second gradient is added whole;
-        // where only the norm's weights are trained, qkv's own is computed and dropped.
-        Bytes d_qk = c.scratch(rows * 2 * width), apart;
-        if (accumulate || !d_qkv) apart = c.scratch(rows * 3 * width);
-        E* into = apart ? static_cast<E*>(apart.data()) : d_qkv;
-        E* d_q = static_cast<E*>(d_qk.data());
-        K::attention_backward(c.device(), shape, d_y, q_data, q_data + width, c.data(qkv) + 2 * width, c.data(out),
-                              static_cast<const Kept*>(lse.data()), d_q, d_q + width, into + 2 * width, false);
-        K::qk_norm_rotary_backward(c.device(), qk_shape, static_cast<const E*>(d_q), c.data(qkv), c.weight(q_norm), c.weight(k_norm), table(c),
-                                   static_cast<const Kept*>(rstd.data()), into, false, c.parameter_gradient(q_norm), c.parameter_gradient(k_norm));
-        if (accumulate) c.add_gradient(static_cast<const E*>(into), qkv.handle.slot);
-      });
-    }
+    detail::SelfAttention<Ctx, Heads, Table, Qkv, QW, KW> pass{qkv, q_norm, k_norm, epsilon};
+    pass.forward(ctx, ctx.mutable_data(y));
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(qkv) || ctx.flows(q_norm) || ctx.flows(k_norm),
+                 [pass, out = y](Ctx& c, const auto* d_y) { pass.backward(c, c.data(out), d_y); });
   }
   return y;
 }

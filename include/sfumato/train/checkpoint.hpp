@@ -13,12 +13,14 @@ namespace detail {
 template <class T> std::map<std::string, std::string> settings(const T& trainer) {
   std::map<std::string, std::string> out;
   const auto visit = [&]<class V>(const char* name, const V& value) {
+    std::string written;
     if constexpr (std::is_floating_point_v<V>) {
       char digits[32];
-      out[name] = std::string(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);  // the shortest that reads back
+      written.assign(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);  // the shortest that reads back
     } else {
-      out[name] = text(value);
+      written = text(value);
     }
+    check(out.emplace(name, written).second, "option-name", "two options of this run are called ", name);
   };
   visit("element", io::dtype_name(dtype_of<typename T::element>()));
   trainer.options().for_each_option(visit);

@@ -4,8 +4,7 @@
 #include <sfumato/train/optimiser.hpp>
 
 #include <algorithm>
-#include <utility>
-#include <vector>
+#include <string>
 
 SFUMATO_BEGIN
 
@@ -24,11 +23,11 @@ template <Optimiser Other = AdamW> struct Muon {
   static bool takes(const ParameterInfo& p) { return p.decays; }
 
   template <class Visit> void for_each_option(Visit&& visit) const {
-    other.for_each_option(visit);
     visit("optimizer", "muon");
-    visit("optimizer.muon.momentum", momentum);
-    visit("optimizer.muon.iterations", iterations);
-    visit("optimizer.muon.weight_decay", weight_decay);
+    visit("optimizer.momentum", momentum);
+    visit("optimizer.iterations", iterations);
+    visit("optimizer.weight_decay", weight_decay);
+    other.for_each_option([&](const std::string& name, const auto& value) { visit(("optimizer.other" + name.substr(9)).c_str(), value); });
   }
   /// Throws Error("optimiser-options") for values that mean nothing.
   void validate() const {
@@ -39,20 +38,13 @@ template <Optimiser Other = AdamW> struct Muon {
   }
 
   template <class B, class E> void update(const OptimiserStep<B, E>& s) const {
-    std::vector<ParameterInfo> others;
-    for (const ParameterInfo& p : s.parameters) {
-      if (takes(p)) update_matrix(s, p);
-      else others.push_back(p);
-    }
-    OptimiserStep<B, E> rest = s;
-    rest.parameters = others;
-    other.update(rest);
+    s.divide(takes, [&](const ParameterInfo& p) { update_matrix(s, p); }, other);
   }
 
  private:
   template <class B, class E> void update_matrix(const OptimiserStep<B, E>& s, const ParameterInfo& p) const {
     const Index rows = p.shape[0], columns = p.size / rows, n = p.size;
-    const auto buffer = s.workspace.pool().acquire(static_cast<std::size_t>(n) * sizeof(E));
+    const auto buffer = s.scratch(n);
     E* const direction = static_cast<E*>(buffer.data());
     E* const moment = s.state[0] + p.offset;
     E* const weight = s.weights + p.offset;
@@ -62,21 +54,20 @@ template <Optimiser Other = AdamW> struct Muon {
     };
     combine(momentum, moment, s.gradient_scale, gradient, moment);
     combine(momentum, moment, s.gradient_scale, gradient, direction);
-    orthogonalise(s.workspace, rows, columns, direction);
+    orthogonalise(s, rows, columns, direction);
     const double scale = 0.2 * std::sqrt(double(std::max(rows, columns)));
     combine(1 - s.rate * weight_decay, weight, -s.rate * scale, direction, weight);
     s.average(p.offset, n);
   }
 
   /// x (rows, columns) to nearly U V^T of its singular value decomposition: x <- a x + (b A + c A^2) x, A = x x^T, on the short side.
-  template <class B, class E> void orthogonalise(Workspace<B>& workspace, Index rows, Index columns, E* x) const {
+  template <class B, class E> void orthogonalise(const OptimiserStep<B, E>& s, Index rows, Index columns, E* x) const {
     using K = Kernels<B>;
-    B& device = workspace.backend();
+    B& device = s.device();
     const bool wide = rows <= columns;
     const Index n = rows * columns, side = std::min(rows, columns), length = std::max(rows, columns);
     const Index row = wide ? columns : 1, column = wide ? 1 : columns;  // of x with its short side in front
-    const auto memory = [&](Index elements) { return workspace.pool().acquire(static_cast<std::size_t>(elements) * sizeof(E)); };
-    const auto gram_buffer = memory(side * side), polynomial_buffer = memory(side * side), product_buffer = memory(n);
+    const auto gram_buffer = s.scratch(side * side), polynomial_buffer = s.scratch(side * side), product_buffer = s.scratch(n);
     E* const gram = static_cast<E*>(gram_buffer.data());
     E* const polynomial = static_cast<E*>(polynomial_buffer.data());
     E* const product = static_cast<E*>(product_buffer.data());

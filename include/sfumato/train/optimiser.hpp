@@ -15,7 +15,7 @@ SFUMATO_BEGIN
 /// `parameters` alone; it moves the two averages of the weights with them.
 template <Backend B, Element E> struct OptimiserStep {
   Workspace<B>& workspace;
-  std::span<const ParameterInfo> parameters;  ///< to be updated, by ascending offset
+  std::span<const ParameterInfo* const> parameters;  ///< to be updated, by ascending offset
   E* weights;
   const E* gradients;
   std::span<E* const> state;                  ///< the optimiser's own buffers, zero at first, in the order of its `state`
@@ -26,17 +26,31 @@ template <Backend B, Element E> struct OptimiserStep {
   Index number;                               ///< 1 in the first step
 
   B& device() const { return workspace.backend(); }
+  /// Room for n elements on the device, until the buffer dies.
+  Buffer<B> scratch(Index n) const { return workspace.pool().acquire(static_cast<std::size_t>(n) * sizeof(E)); }
 
   /// Calls f(begin, size, key(parameter)) for each run of neighbours with equal keys, so that one pass serves many parameters.
   template <class Key, class F> void for_each_run(const Key& key, const F& f) const {
     for (std::size_t i = 0; i < parameters.size();) {
-      const Index begin = parameters[i].offset;
-      const auto same = key(parameters[i]);
-      Index end = begin + parameters[i].size;
-      for (++i; i < parameters.size() && key(parameters[i]) == same && parameters[i].offset - end < parameter_alignment; ++i)
-        end = parameters[i].offset + parameters[i].size;
+      const Index begin = parameters[i]->offset;
+      const auto same = key(*parameters[i]);
+      Index end = begin + parameters[i]->size;
+      for (++i; i < parameters.size() && key(*parameters[i]) == same && parameters[i]->offset - end < parameter_alignment; ++i)
+        end = parameters[i]->offset + parameters[i]->size;
       f(begin, end - begin, same);
     }
+  }
+  /// Calls `f(parameter)` for those that it is to `take`, and lets `other` update the rest.
+  template <class Take, class F, class Other> void divide(const Take& take, const F& f, const Other& other) const {
+    const auto rest = workspace.template host<const ParameterInfo*>(parameters.size());
+    std::size_t count = 0;
+    for (const ParameterInfo* p : parameters) {
+      if (take(*p)) f(*p);
+      else rest[count++] = p;
+    }
+    OptimiserStep step = *this;
+    step.parameters = {rest.data(), count};
+    other.update(step);
   }
   /// ema = decay * ema + (1 - decay) * weight on [begin, begin + size): for optimisers whose kernel does not.
   void average(Index begin, Index size) const {
@@ -90,7 +104,7 @@ struct AdamW {
   template <class B, class E> void update(const OptimiserStep<B, E>& s) const {
     AdamWStep adam{s.rate, beta1, beta2, epsilon, 0, 1 - std::pow(beta1, double(s.number)), 1 - std::pow(beta2, double(s.number)),
                    s.gradient_scale, s.ema1_decay, s.ema2_decay};
-    s.for_each_run([](const ParameterInfo& p) { return p.decays; }, [&](Index begin, Index size, bool decays) {
+    s.for_each_run([&](const ParameterInfo& p) { return p.decays && weight_decay > 0; }, [&](Index begin, Index size, bool decays) {
       adam.weight_decay = decays ? weight_decay : 0;
       Kernels<B>::adamw(s.device(), adam, size, s.weights + begin, s.gradients + begin, s.state[0] + begin, s.state[1] + begin,
                         s.ema1 + begin, s.ema2 + begin);

@@ -8,10 +8,11 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <vector>
 
 SFUMATO_BEGIN
 
-/// Feeds a Trainer from arrays that somebody else owns: samples of shape S, (batch, ...), one after the other, and a label for
+/// Feeds a Trainer from arrays that somebody else owns and keeps: samples of shape S, (batch, ...), one after the other, and a label for
 /// each. Without labels, all are 0. A flipped sample has its last axis reversed.
 template <IsShape S> class Samples {
  public:
@@ -22,6 +23,7 @@ template <IsShape S> class Samples {
     const auto bad = std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
     check(bad == values.end(), "dataset", "sample ", (bad - values.begin()) / S::row, " holds ", bad == values.end() ? 0 : *bad);
   }
+  template <class Labels = std::span<const int>> explicit Samples(std::vector<float>&&, Labels&& = {}) = delete;  // would die before it is read
   Index size() const { return Index(values_.size()) / S::row; }
   template <IsShape Wanted> void require_shape() const { require<rule::SameShape<Samples, S, Wanted>>(); }
   template <class E> int load(Index i, bool flip, E* out) const {

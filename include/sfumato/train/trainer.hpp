@@ -113,7 +113,6 @@ class ShuffledOrder {
 /// resumed run goes on bit for bit.
 template <class Model, IsShape Sample, class Objective, Backend B, Element E = float, Optimiser O = AdamW> class Trainer {
  public:
-  using model_type = Model;
   using backend = B;
   using element = E;
 
@@ -127,7 +126,8 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
     for (auto* buffer : {&weights_, &ema1_, &ema2_}) buffer->upload(host);
     for (std::size_t i = 0; i < O::state.size(); ++i) state_.emplace_back(device, size_);
     for (const ParameterInfo& p : parameter_table(model_))
-      if (!p.frozen) trained_.push_back(p);
+      if (!p.frozen) table_.push_back(p);
+    for (const ParameterInfo& p : table_) trained_.push_back(&p);
   }
 
   const Model& model() const { return model_; }
@@ -223,7 +223,8 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   Index size_;
   Array<B, E> weights_, gradients_, ema1_, ema2_;
   std::vector<Array<B, E>> state_;
-  std::vector<ParameterInfo> trained_;
+  std::vector<ParameterInfo> table_;
+  std::vector<const ParameterInfo*> trained_;
   std::unique_ptr<ShuffledOrder> order_;
   Index data_size_ = 0;
   Index step_ = 0;

@@ -1,17 +1,20 @@
 // reject: head-dim-multiple.*6 == 0|6 == 0.*head-dim-multiple
-// A rule of one's own, with a design that keeps it and one that breaks it. It is asked where the Transformer is first called.
+// A rule of one's own, with a design that keeps it, one that waives it, and one that breaks it.
 #include <sfumato/nn/transformer.hpp>
 
 using namespace sfumato;
 
-template <class Design, int Remainder = Design::head_dim % 16> struct HeadDimMultiple {
+template <int Remainder> struct HeadDimRemainder {
   static_assert(Remainder == 0, "[head-dim-multiple] this machine's attention wants heads of a multiple of 16 channels");
 };
-template <class Design> using MultipleOf16 = HeadDimMultiple<Design>;
+struct head_dim_multiple : rule::waivable {};
+template <class Design> struct HeadDimMultiple : unless_waived<Design, head_dim_multiple, HeadDimRemainder<Design::head_dim % 16>> {};
 
+template <int Width, class... Options> using Trunk = Transformer<Width, 2, RMSNorm, SwiGLU, Heads<6>, Require<HeadDimMultiple>, Options...>;
+template <class Design> constexpr Index macs = cost_of<Design, Shape<dynamic, 16, Design::width>>(1).macs;
+
+static_assert(macs<Trunk<192>> > 0);
+static_assert(macs<Trunk<132, Waive<head_dim_multiple>>> > 0);
 #ifdef SFUMATO_REJECT
-using Trunk = Transformer<132, 2, RMSNorm, SwiGLU, Heads<6>, Require<MultipleOf16>>;
-#else
-using Trunk = Transformer<192, 2, RMSNorm, SwiGLU, Heads<6>, Require<MultipleOf16>>;
+static_assert(macs<Trunk<132>> > 0);
 #endif
-static_assert(cost_of<Trunk, Shape<dynamic, 16, Trunk::width>>(1).macs > 0);
