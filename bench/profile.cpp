@@ -65,7 +65,17 @@ Work work(const std::string& kernel, const CopyShape& s, const auto&...) {
 Work work(const std::string& kernel, const AdamWStep&, Index n, const auto&...) { return once(kernel, double(n)); }
 Work work(const std::string& kernel, Activation, Index n, const auto&...) { return once(kernel, double(n)); }
 Work work(const std::string& kernel, const Random&, auto, Index n, const auto&...) { return once(kernel, double(n)); }
-Work work(const std::string& kernel, Index rows, Index columns, const auto&...) { return once(kernel, double(rows * columns)); }
+Work work(const std::string& kernel, Index batch, Index size, const double*, const auto*, const double* beta, const auto&...) {
+  const double n = (beta != nullptr ? 3 : 2) * double(batch * size);  // linear_combination of one or of two
+  return kernel == "linear_combination" ? Work{0, n, n} : once(kernel, double(batch * size));
+}
+Work work(const std::string&, Index batch, Index size, const double*, const auto*, std::nullptr_t, const auto&...) {
+  return {0, 2 * double(batch * size), 2 * double(batch * size)};
+}
+Work work(const std::string& kernel, Index rows, Index columns, const auto&...) {
+  if (kernel == "for_each") return {0, 2 * double(columns), 2 * double(columns)};  // (n, work, f)
+  return once(kernel, double(rows * columns));
+}
 Work work(const std::string& kernel, Index n, const auto&...) { return once(kernel, double(n)); }
 Work work(const std::string&, const auto&...) { return {}; }  // upload, download, embedding: a row or two
 

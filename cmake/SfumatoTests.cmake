@@ -1,5 +1,4 @@
-# How tests become CTest tests. Labels: unit, static, reject, headers, layering, scripts, install, example, fuzz,
-# compile-time.
+# How tests become CTest tests. Labels: unit, static, reject, mistakes, headers, layering, scripts, install, example, fuzz.
 include_guard()
 include("${CMAKE_CURRENT_LIST_DIR}/DoctestDiscover.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/SfumatoReject.cmake")

@@ -32,5 +32,5 @@ int main() {
       ++status;
     }
   }
-  return status;
+  return SFUMATO_MISTAKE ? status == 4 : status;  // refused in every place
 }

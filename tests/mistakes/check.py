@@ -82,7 +82,7 @@ def run(file, kind, compiler, out, folders):
 
 
 def section(out):
-    """The section, and the compilers' versions."""
+    """The section of what was said."""
     files = sorted(Path(out).glob("*.*"))
     said, versions, titles = {}, {}, {}
     for path in files:
@@ -100,7 +100,18 @@ def section(out):
             parts += ["```text", by[kinds[0]], "```"]
         else:
             parts += ["```text", "\n\n".join(f"{TITLES[kind]}:\n{by[kind]}" for kind in kinds), "```"]
-    return "\n".join([*parts, "", END]), order
+    return "\n".join([*parts, "", END])
+
+
+def parse(text):
+    """What a section says: the versions, and the lines by mistake and compiler."""
+    versions = dict(re.findall(r"(g\+\+|clang|nvcc) (\d[\d.]*\d)", text.split("\n\n", 2)[1])) if "First five lines" in text else {}
+    said = {}
+    for stem, block in re.findall(r"\(`tests/mistakes/(\w+)\.cpp`\)\n\n```text\n(.*?)\n```", text, re.S):
+        parts = re.split(r"^(g\+\+|clang|nvcc):\n", block, flags=re.M)
+        kinds = parts[1::2] or list(versions)
+        said.update({(stem, kind): (parts[2 * i + 2] if parts[1::2] else block).strip() for i, kind in enumerate(kinds)})
+    return versions, said
 
 
 def record(out, rules, update):
@@ -108,19 +119,24 @@ def record(out, rules, update):
     if BEGIN not in text or END not in text:
         sys.exit(f"{rules} has no lines '{BEGIN}' and '{END}'")
     start, end = text.index(BEGIN), text.index(END) + len(END)
-    new, kinds = section(out)
+    new = section(out)
     if update:
         Path(rules).write_text(text[:start] + new + text[end:])
         return 0
-    old = text[start:end]
-    if old.splitlines()[2] != new.splitlines()[2]:
-        print(f"{rules} was recorded with other compilers, so nothing is compared.\n  there: {old.splitlines()[2]}\n  here:  {new.splitlines()[2]}")
-        return 77
-    difference = list(difflib.unified_diff(old.splitlines(), new.splitlines(), str(rules), "what was said now", lineterm=""))
-    print("\n".join(difference) or f"{rules} shows what {', '.join(kinds)} say")
-    if difference:
+    (old_versions, old), (versions, said) = parse(text[start:end]), parse(new)
+    kinds = [kind for kind in versions if old_versions.get(kind) == versions[kind]]
+    for kind in TITLES:
+        if kind not in kinds:
+            print(f"{kind}: recorded with {old_versions.get(kind, 'none')}, here {versions.get(kind, 'none')}: not compared")
+    problems = []
+    for stem, kind in sorted({key for key in (*old, *said) if key[1] in kinds}):
+        there, here = old.get((stem, kind), "(nothing)"), said.get((stem, kind), "(nothing)")
+        if there != here:
+            problems += difflib.unified_diff(there.splitlines(), here.splitlines(), f"{rules}: {stem}, {kind}", "what is said now", lineterm="")
+    print("\n".join(problems) or f"{rules} shows what {', '.join(kinds) or 'nobody'} says")
+    if problems:
         print(f"To record it: {Path(__file__).name} record {out} {rules} --update")
-    return bool(difference)
+    return 1 if problems else 0 if kinds else 77
 
 
 def main():

@@ -4,9 +4,7 @@
 
 using namespace sfumato;
 
-#if defined(SFUMATO_MISTAKE) && SFUMATO_MISTAKE == 2
-#define SUBSCRIPTS "b n d, d k -> b n"
-#elif defined(SFUMATO_MISTAKE)
+#ifdef SFUMATO_MISTAKE
 #define SUBSCRIPTS "b n d, d m -> b n k"
 #else
 #define SUBSCRIPTS "b n d, d m -> b n m"

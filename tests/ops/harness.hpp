@@ -107,7 +107,7 @@ template <class C, class B, class E> class Bench {
   Values run() { return run(problem_.inputs, problem_.weights); }
   Values run(const std::vector<Values>& inputs, const Values& weights) {
     weights_.upload(as<E>(weights));
-    Run<B, E> ctx(workspace_, weights_.data());
+    Run<B, E> ctx(workspace_, weights_);
     return call(ctx, inputs, [&](const auto&... x) { return host(ctx, C::build(ctx, problem_.parameters, x...)); });
   }
 
@@ -115,7 +115,8 @@ template <class C, class B, class E> class Bench {
   Gradients record(const Ask& ask = {}) {
     weights_.upload(as<E>(problem_.weights));
     Kernels<B>::fill(device_, gradients_.size(), 0.0, gradients_.data());
-    Record<B, E> ctx(tape_, weights_.data(), ask.parameters ? gradients_.data() : nullptr, StepRandom{7, 3, 0});
+    const StepRandom random{7, 3, 0};
+    Record<B, E> ctx = ask.parameters ? Record<B, E>(tape_, weights_, gradients_, random) : Record<B, E>(tape_, weights_, nullptr, random);
     Gradients out;
     call(ctx, problem_.inputs, [&](auto... x) {
       unsigned i = 0;
@@ -143,7 +144,7 @@ template <class C, class B, class E> class Bench {
   /// Bytes that stay alive on the tape when nobody holds inputs and result.
   std::size_t kept_bytes() {
     weights_.upload(as<E>(problem_.weights));
-    Record<B, E> ctx(tape_, weights_.data(), gradients_.data(), StepRandom{7, 3, 0});
+    Record<B, E> ctx(tape_, weights_, gradients_, StepRandom{7, 3, 0});
     const auto forward = [&] {
       call(ctx, problem_.inputs, [&](auto... x) {
         (ctx.require_gradient(x), ...);

@@ -58,6 +58,7 @@ TEST_CASE("borrowed memory is a value without a copy, and is left to its owner")
   for (int i = 0; i < 3; ++i) CHECK(record.gradient_of(x)[i] == doctest::Approx(2.0 / 3 * numbers[std::size_t(i)]));
   check_error([&] { ops::borrow(f.run, View<const float, S, Cpu>{numbers.data(), 0}); }, "batch", {"found 0"});
   check_error([&] { ops::borrow(f.run, View<const float, S, Cpu>{nullptr, 2}); }, "batch", {"null"});
+  check_error([&] { ops::borrow(f.run, View<const float, Shape<3>, Cpu>{numbers.data(), 2}); }, "batch", {"no batch, found 2"});
 }
 
 TEST_CASE("noise is a function of the seed, the stream, the step and the sample's number") {

@@ -136,6 +136,8 @@ TEST_CASE("samples in memory: labels, mirror images, and what does not fit") {
   const std::vector<int> labels{2, 1};
   const Samples<S> data(values, labels);
   static_assert(TrainingData<Samples<S>> && TrainingData<Samples<S>, double>);
+  static_assert(!std::is_constructible_v<Samples<S>, std::vector<float>> && !std::is_constructible_v<Samples<S>, std::vector<float>&, std::vector<int>>);  // they would die
+  static_assert(std::is_constructible_v<Samples<S>, std::vector<float>&, std::vector<int>&>);
   CHECK(data.size() == 2);
   std::vector<double> out(6);
   CHECK(data.load(1, false, out.data()) == 1);

@@ -116,7 +116,7 @@ TEST_CASE("Muon leaves vectors and tokens to AdamW, bit for bit") {
     for (const auto& [name, values] : right)
       if (name != "step") {
         const auto same = std::equal(values.begin() + p.offset, values.begin() + p.offset + p.size, left[name].begin() + p.offset);
-        if (p.name == "bias" || p.name == "token") CHECK(same);
+        if (p.name == "bias" || p.name == "token") CHECK(same);  // also in AdamW's own buffers
         else if (name == "model") CHECK(!same);
       }
 }
@@ -152,7 +152,10 @@ TEST_CASE("a run with Muon resumes exactly, and is not taken for one with AdamW"
 
   TinyTrainer<> adam(device, {}, tiny_options());
   check_error([&] { load_checkpoint(folder / "muon.safetensors", adam); }, "checkpoint-settings",
-              {"optimizer: muon, this run has adamw", "optimizer.momentum: 0.95, this run has none", "optimizer.other.beta2: 0.95, this run has none"});
+              {"optimizer: muon, this run has adamw", "optimizer.momentum: 0.95, this run has none", "optimizer.other.optimizer.beta2: 0.95, this run has none"});
   save_checkpoint(folder / "adam.safetensors", adam);
   check_error([&] { load_checkpoint(folder / "adam.safetensors", first); }, "checkpoint-settings", {"optimizer.momentum: not given, this run has 0.95"});
+  // Momentum is no first moment of Adam's, whatever else may change.
+  check_error([&] { load_checkpoint(folder / "muon.safetensors", adam, Resume::with_changes); }, "checkpoint-mismatch", {"extra: optimizer.momentum."});
+  check_error([&] { load_checkpoint(folder / "adam.safetensors", first, Resume::with_changes); }, "checkpoint-mismatch", {"missing: optimizer.momentum."});
 }

@@ -47,6 +47,8 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
       : Record(tape, DeviceContext<B, E>::pointer(weights), const_cast<E*>(DeviceContext<B, E>::pointer(gradients)), step_random, Owned{}) {
     check(weights.size() == gradients.size(), "shape", "there are ", weights.size(), " weights and ", gradients.size(), " gradients");
   }
+  /// Without weights.
+  Record(Tape<B, E>& tape, std::nullptr_t, std::nullptr_t, StepRandom step_random = {}) : Record(tape, nullptr, nullptr, step_random, Owned{}) {}
   /// Frozen weights.
   template <class WB, class WE> Record(Tape<B, E>& tape, const Array<WB, WE>& weights, std::nullptr_t, StepRandom step_random = {})
       : Record(tape, DeviceContext<B, E>::pointer(weights), nullptr, step_random, Owned{}) {}

@@ -27,7 +27,7 @@ template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNorm
     visit("objective.prediction", name_of(PredSpace));
     visit("objective.loss", name_of(LossSpace));
     visit("objective.times", Times::name);
-    if constexpr (requires { Times::for_each_option(visit); }) Times::for_each_option(visit);
+    if constexpr (requires { Times{}.for_each_option(visit); }) Times{}.for_each_option(visit);
     visit("objective.noise_scale", noise_scale);
     visit("objective.t_epsilon", t_epsilon);
     visit("objective.label_dropout", label_dropout);

@@ -19,7 +19,7 @@ struct output;
 /// A value filled on the host: `fill(E* elements)` writes batch * S::row of them.
 template <IsShape S, class Ctx, class Fill> auto input_from(Ctx& ctx, Index batch, Fill&& fill) {
   using E = typename Ctx::element;
-  check(batch > 0, "batch", "a batch must hold at least one sample, found ", batch);
+  require_batch<S>(batch);
   auto x = ctx.template make<S>(batch);
   auto host = ctx.workspace().template host<E>(static_cast<std::size_t>(x.size()));
   fill(host.data());
@@ -47,7 +47,8 @@ auto input(Ctx& ctx, const Elements& elements) {
 template <class Ctx, class E, IsShape S, class B> auto borrow(Ctx& ctx, const View<E, S, B>& view) {
   using T = std::remove_const_t<E>;
   require<rule::SameBackend<name::input, typename Ctx::backend, B>, rule::SameElement<name::input, typename Ctx::element, T>>();
-  check(view.batch > 0 && view.data != nullptr, "batch", "a batch must hold at least one sample, found ", view.batch, view.data ? "" : " at a null pointer");
+  require_batch<S>(view.batch);
+  check(view.data != nullptr, "batch", "a batch of ", view.batch, " samples at a null pointer");
   return ctx.template adopt<S>(view.batch, ctx.workspace().pool().borrow(const_cast<T*>(view.data)));
 }
 
@@ -55,7 +56,7 @@ template <class Ctx, class E, IsShape S, class B> auto borrow(Ctx& ctx, const Vi
 template <class Ctx, class E, IsShape S, class B> auto input(Ctx& ctx, const View<E, S, B>& view) {
   using T = std::remove_const_t<E>;
   require<rule::SameBackend<name::input, typename Ctx::backend, B>, rule::SameElement<name::input, typename Ctx::element, T>>();
-  check(view.batch > 0, "batch", "a batch must hold at least one sample, found ", view.batch);
+  require_batch<S>(view.batch);
   auto x = ctx.template make<S>(view.batch);
   const double one = 1;
   kernels<Ctx>::linear_combination(ctx.device(), Index{1}, x.size(), &one, static_cast<const T*>(view.data), nullptr, static_cast<const T*>(nullptr),
@@ -78,7 +79,7 @@ template <class Ctx, AnyValue X, class E> void output(Ctx& ctx, const X& x, std:
 
 /// Standard normal times `scale`: sample b takes the numbers of the stream from (first + b) * S::row on.
 template <IsShape S, class Ctx> auto normal(Ctx& ctx, Index batch, const Random& random, Index first = 0, double scale = 1) {
-  check(batch > 0, "batch", "a batch must hold at least one sample, found ", batch);
+  require_batch<S>(batch);
   auto x = ctx.template make<S>(batch);
   kernels<Ctx>::normal(ctx.device(), random, first * S::row, x.size(), scale, ctx.mutable_data(x));
   return x;

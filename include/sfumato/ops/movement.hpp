@@ -204,6 +204,7 @@ template <class Ctx, IsParam P> auto repeated(Ctx& ctx, const P& p, Index times)
 /// A parameter as a value, the same for every sample: `parameter<Shape<dynamic, 1, width>>(ctx, class_token, batch)`.
 template <IsShape S, class Ctx, IsParam P> constexpr auto parameter(Ctx& ctx, const P& p, Index batch) {
   require<rule::SameSize<name::parameter, P::size, S::row>>();
+  require_batch<S>(batch);
   auto y = ctx.template make<S>(batch);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;

@@ -29,6 +29,11 @@ template <class X, class... Others> constexpr void require_same_batch(const char
   (check(x.batch == others.batch, "batch", "the operands of ", op, " have batches of ", x.batch, " and ", others.batch), ...);
 }
 
+/// Throws Error("batch") unless a value of shape S can hold so many samples.
+template <IsShape S> constexpr void require_batch(Index batch) {
+  check(batch > 0 && (S::batched || batch == 1), "batch", S::batched ? "a batch must hold at least one sample" : "this shape has no batch", ", found ", batch);
+}
+
 /// The kernels of a context's backend.
 template <class Ctx> using kernels = Kernels<typename Ctx::backend>;
 

@@ -11,8 +11,12 @@ SFUMATO_BEGIN
 /// Muon on matrices, `Other` on all else. Updates are scaled by 0.2 sqrt(max(rows, columns)), so that both share a learning
 /// rate (Liu et al. 2025, "Muon is scalable for LLM training", equation 4).
 template <Optimiser Other = AdamW> struct Muon {
-  /// The momentum lies in the first of Other's buffers, at the matrices' places, which Other leaves alone.
-  static constexpr auto state = Other::state;
+  /// A buffer of its own, then Other's: what one optimiser kept must not be taken for what another keeps.
+  static constexpr auto state = [] {
+    std::array<const char*, Other::state.size() + 1> names{"momentum"};
+    std::copy(Other::state.begin(), Other::state.end(), names.begin() + 1);
+    return names;
+  }();
 
   double momentum = 0.95;  ///< Nesterov's
   int iterations = 5;      ///< of Newton-Schulz
@@ -27,7 +31,7 @@ template <Optimiser Other = AdamW> struct Muon {
     visit("optimizer.momentum", momentum);
     visit("optimizer.iterations", iterations);
     visit("optimizer.weight_decay", weight_decay);
-    other.for_each_option([&](const std::string& name, const auto& value) { visit(("optimizer.other" + name.substr(9)).c_str(), value); });
+    other.for_each_option([&](const std::string& name, const auto& value) { visit(("optimizer.other." + name).c_str(), value); });
   }
   /// Throws Error("optimiser-options") for values that mean nothing.
   void validate() const {
@@ -38,7 +42,7 @@ template <Optimiser Other = AdamW> struct Muon {
   }
 
   template <class B, class E> void update(const OptimiserStep<B, E>& s) const {
-    s.divide(takes, [&](const ParameterInfo& p) { update_matrix(s, p); }, other);
+    s.divide(takes, [&](const ParameterInfo& p) { update_matrix(s, p); }, other, s.state.subspan(1));
   }
 
  private:

@@ -40,8 +40,9 @@ template <Backend B, Element E> struct OptimiserStep {
       f(begin, end - begin, same);
     }
   }
-  /// Calls `f(parameter)` for those that it is to `take`, and lets `other` update the rest.
-  template <class Take, class F, class Other> void divide(const Take& take, const F& f, const Other& other) const {
+  /// Calls `f(parameter)` for those that it is to `take`, and lets `other` update the rest with `others_state`.
+  template <class Take, class F, class Other>
+  void divide(const Take& take, const F& f, const Other& other, std::span<E* const> others_state) const {
     const auto rest = workspace.template host<const ParameterInfo*>(parameters.size());
     std::size_t count = 0;
     for (const ParameterInfo* p : parameters) {
@@ -50,6 +51,7 @@ template <Backend B, Element E> struct OptimiserStep {
     }
     OptimiserStep step = *this;
     step.parameters = {rest.data(), count};
+    step.state = others_state;
     other.update(step);
   }
   /// ema = decay * ema + (1 - decay) * weight on [begin, begin + size): for optimisers whose kernel does not.

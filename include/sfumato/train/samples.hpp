@@ -24,6 +24,7 @@ template <IsShape S> class Samples {
     check(bad == values.end(), "dataset", "sample ", (bad - values.begin()) / S::row, " holds ", bad == values.end() ? 0 : *bad);
   }
   template <class Labels = std::span<const int>> explicit Samples(std::vector<float>&&, Labels&& = {}) = delete;  // would die before it is read
+  explicit Samples(std::span<const float>, std::vector<int>&&) = delete;
   Index size() const { return Index(values_.size()) / S::row; }
   template <IsShape Wanted> void require_shape() const { require<rule::SameShape<Samples, S, Wanted>>(); }
   template <class E> int load(Index i, bool flip, E* out) const {

@@ -26,11 +26,16 @@ inline bool is_float(io::Dtype dtype) {
   return dtype == io::Dtype::f64 || dtype == io::Dtype::f32 || dtype == io::Dtype::f16 || dtype == io::Dtype::bf16;
 }
 
-/// Whether a tensor is of a part of a training checkpoint, other than those that `prefixes` begin with.
+/// Whether a tensor is of a part of a training checkpoint, other than those that `prefixes` begin with; where they begin with
+/// none, the file is no training checkpoint and has no such parts.
 inline bool belongs_to_another_part(std::string_view name, const std::vector<std::string>& prefixes) {
-  for (const std::string_view part : {"model.", "model_ema1.", "model_ema2.", "optimizer."})
-    if (name.starts_with(part) && std::none_of(prefixes.begin(), prefixes.end(), [&](const std::string& p) { return p.starts_with(part); })) return true;
-  return false;
+  bool has_parts = false, another = false;
+  for (const std::string_view part : {"model.", "model_ema1.", "model_ema2.", "optimizer."}) {
+    const bool asked = std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& p) { return p.starts_with(part); });
+    has_parts = has_parts || asked;
+    another = another || (name.starts_with(part) && !asked);
+  }
+  return has_parts && another;
 }
 
 /// Every difference between a model's parameters under each of `prefixes` and the tensors of a file. Parts of a training

@@ -37,7 +37,7 @@ void record(int count, std::uint32_t day, std::vector<float>& signals, std::vect
     const Random random{.seed = std::uint64_t(i), .stream = Stream::user, .step = day};
     labels.push_back(i % 3);
     for (std::uint64_t t = 0; t < 64; ++t)
-      signals.push_back(float(std::sin((0.3 + 0.2 * (i % 3)) * double(t) + 6.3 * random.uniform(1000)) + 0.5 * random.normal(t)));
+      signals.push_back(float(std::sin((0.3 + 0.2 * (i % 3)) * double(t) + random.uniform(1000)) + 0.3 * random.normal(t)));
   }
 }
 
