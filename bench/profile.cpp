@@ -2,9 +2,10 @@
 //
 //   bench_profile [runs] [threads]        SFUMATO_SIMD=avx2 for a lesser instruction set
 //
-// share: of the time; ceiling: the kernel's rate against the ceiling of all benchmarks (ceiling.hpp); MB moved: what the kernel reads and
-// writes, packing and repeated passes included; MB least: every operand once; gap: the time above both the multiply-adds at the
-// ceiling and the least bytes at the rate of memory, which a x + b y over large arrays has in the same run.
+// share: of the time; ceiling: the kernel's rate against the ceiling of all benchmarks (ceiling.hpp); MB moved: what the kernel
+// reads and writes, packing and repeated passes included; MB least: every operand once, a sum that is added to twice; gap: the time
+// above both the multiply-adds at the ceiling and the least bytes at the rate of memory, which a x + b y over large arrays has in
+// the same run.
 #include "ceiling.hpp"
 
 #include <sfumato/backend/observed.hpp>
@@ -42,12 +43,12 @@ double passes(const std::string& kernel) {
 Work once(const std::string& kernel, double elements) { return {0, passes(kernel) * elements, passes(kernel) * elements}; }
 
 // By the first arguments of each kernel.
-Work work(const std::string&, const MatmulShape& s, const auto&...) {
+Work work(const std::string&, const MatmulShape& s, const auto&, const auto&, const auto&, bool accumulate, const auto&...) {
   const double m = double(s.m), n = double(s.n), k = double(s.k), batch = double(s.batch);
   const double column_passes = std::ceil(n / 1024), depth_passes = std::ceil(k / 384);  // backend/cpu/gemm.hpp's blocks
   const double b_matrices = s.b_batch == 0 ? 1 : batch;
-  return {batch * m * n * k, batch * m * k * column_passes + 3 * k * n * b_matrices + batch * m * n * (2 * depth_passes - 1),
-          batch * m * k + k * n * b_matrices + batch * m * n};
+  return {batch * m * n * k, batch * m * k * column_passes + 3 * k * n * b_matrices + batch * m * n * (2 * depth_passes - (accumulate ? 0 : 1)),
+          batch * m * k + k * n * b_matrices + batch * m * n * (accumulate ? 2 : 1)};
 }
 Work work(const std::string& kernel, const AttentionShape& s, const auto&...) {
   const double pairs = double(s.batch * s.heads * s.queries * s.keys), rows = double(s.batch * s.heads * s.head_dim) * double(s.queries);

@@ -199,7 +199,12 @@ template <template <class> class... Rules> struct Require {
   template <class Design> static constexpr void check() { sfumato::require<Rules<Design>...>(); }
 };
 
-/// `Rule`, or nothing where `Design` waives it by `Tag`; to derive from.
-template <class Design, class Tag, class Rule> using unless_waived = std::conditional_t<Design::template waives<Tag>, rule::waivable, Rule>;
+namespace rule {
+struct Waived {};
+}  // namespace rule
+
+/// `Rule`, or the empty `rule::Waived` where `Design` waives it by `Tag`; to derive from.
+template <class Design, class Tag, class Rule>
+using unless_waived = std::conditional_t<Design::template waives<Tag>, rule::Waived, Rule>;
 
 SFUMATO_END

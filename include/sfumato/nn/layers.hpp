@@ -10,6 +10,8 @@
 #include <sfumato/ops/movement.hpp>
 #include <sfumato/ops/norm.hpp>
 
+#include <cmath>
+
 SFUMATO_BEGIN
 
 namespace layer {
