@@ -11,6 +11,12 @@ if(SFUMATO_IO)
   install(FILES "${CMAKE_CURRENT_LIST_DIR}/FindStb.cmake" DESTINATION "${sfumato_package_dir}")
 endif()
 
+if(SFUMATO_CUDA)
+  install(TARGETS sfumato_cuda EXPORT sfumatoCudaTargets)
+  install(EXPORT sfumatoCudaTargets NAMESPACE sfumato:: DESTINATION "${sfumato_package_dir}")
+  install(FILES "${CMAKE_CURRENT_LIST_DIR}/Cuda.cmake" "${CMAKE_CURRENT_LIST_DIR}/cuda_kernels.cu" DESTINATION "${sfumato_package_dir}")
+endif()
+
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/sfumatoConfig.cmake.in" sfumatoConfig.cmake
   INSTALL_DESTINATION "${sfumato_package_dir}" NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(sfumatoConfigVersion.cmake COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)

@@ -3,14 +3,14 @@ include_guard()
 include("${CMAKE_CURRENT_LIST_DIR}/DoctestDiscover.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/SfumatoReject.cmake")
 
-# sfumato_add_unit_tests(<folder> <library>): tests/<folder>/*.cpp become the doctest program test_<folder>, and each
-# test case the CTest test "<folder>: <case>".
+# sfumato_add_unit_tests(<folder> <library> [<source>...]): tests/<folder>/*.cpp and further sources become the doctest
+# program test_<folder>, and each test case the CTest test "<folder>: <case>".
 function(sfumato_add_unit_tests folder library)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp")
   if(NOT sources)
     return()
   endif()
-  add_executable(test_${folder} ${sources})
+  add_executable(test_${folder} ${sources} ${ARGN})
   target_include_directories(test_${folder} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
   target_compile_definitions(test_${folder} PRIVATE "SFUMATO_TESTS_DIR=\"${CMAKE_CURRENT_SOURCE_DIR}\"")
   target_link_libraries(test_${folder} PRIVATE ${library} doctest::doctest test_main)

@@ -8,7 +8,7 @@ needed=(g++:g++ cmake:cmake ninja-build:ninja python3:python3 gnuplot-nox:gnuplo
         dataset-fashion-mnist)
 case "${1:-}" in
   "") ;;
-  --ci) needed+=(clang:clang++ ccache:ccache libomp-dev libclang-rt-14-dev) ;;
+  --ci) needed+=(clang:clang++ ccache:ccache libomp-dev libclang-rt-14-dev libboost-context-dev) ;;
   *) echo "usage: $0 [--ci]" >&2; exit 2 ;;
 esac
 

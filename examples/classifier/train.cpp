@@ -1,11 +1,11 @@
 // Trains the small Fashion-MNIST classifier whose weights score generated images.
 //   build/.../classifier_train --out examples/data/fashion_classifier.safetensors
 #include "../common/fashion_classifier.hpp"
+#include "../common/device.hpp"
 #include "../common/fashion.hpp"
 #include "../common/program.hpp"
 #include "../common/progress.hpp"
 
-#include <sfumato/backend/cpu/cpu.hpp>
 #include <sfumato/flow/classification.hpp>
 
 #include <cmath>
@@ -14,10 +14,10 @@ using namespace sfumato;
 
 namespace {
 
-using Trained = Trainer<example::FashionClassifier, example::FashionImage, Classification, backend::Cpu>;
+template <class B, class E> using Trained = Trainer<example::FashionClassifier, example::FashionImage, Classification, B, E>;
 
 /// Share of test images that the moving average names correctly.
-double accuracy(Trained& trainer, const io::ImageDataset& dataset) {
+double accuracy(auto& trainer, const io::ImageDataset& dataset) {
   const ImageSource source(dataset);
   source.require_shape<example::FashionImage>();  // `load` writes as many values as the data set says
   auto run = trainer.run(trainer.ema1());
@@ -25,7 +25,7 @@ double accuracy(Trained& trainer, const io::ImageDataset& dataset) {
   for (Index first = 0; first < source.size(); first += 500) {
     const Index n = std::min<Index>(500, source.size() - first);
     std::vector<int> labels(static_cast<std::size_t>(n));
-    const auto images = ops::input_from<example::FashionImage>(run, n, [&](float* out) {
+    const auto images = ops::input_from<example::FashionImage>(run, n, [&](auto* out) {
       for (Index b = 0; b < n; ++b) labels[static_cast<std::size_t>(b)] = source.load(first + b, false, out + b * 784);
     });
     std::vector<float> logits(static_cast<std::size_t>(n * 10));
@@ -38,10 +38,9 @@ double accuracy(Trained& trainer, const io::ImageDataset& dataset) {
   return double(right) / double(source.size());
 }
 
-struct Arguments {
+struct Arguments : example::DeviceArguments {
   std::filesystem::path data, out = "fashion_classifier.safetensors";
   double epochs = 10;
-  int threads = 0;
   TrainOptions options{.batch = 128, .learning_rate = 2e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1,
                        .ema1 = 0.998, .ema2 = 0.99, .flip = true};
   AdamW optimiser{.weight_decay = 0.05};
@@ -56,11 +55,13 @@ void run(Arguments a) {
   check(steps >= 1 && steps < 2147483648.0, "options", "--epochs ", a.epochs, " makes ", steps, " steps of ", a.options.batch,
         " images, expected 1 to 2^31");
   a.options.total_steps = Index(steps);
-  backend::Cpu cpu(a.threads);
-  Trained trainer(cpu, Classification{}, a.options, a.optimiser);
-  example::train(trainer, ImageSource(train), {.steps = a.options.total_steps}, "classifier");
-  std::printf("right on the test set: %.2f %%\n", 100 * accuracy(trainer, test));
-  save_buffers<backend::Cpu, float>(a.out, parameter_table(trainer.model()), {{"", &trainer.ema1()}}, {});
+  example::on_device(a, [&]<class E>(auto& device) {
+    using B = std::remove_reference_t<decltype(device)>;
+    Trained<B, E> trainer(device, Classification{}, a.options, a.optimiser);
+    example::train(trainer, ImageSource(train), {.steps = a.options.total_steps}, "classifier");
+    std::printf("right on the test set: %.2f %%\n", 100 * accuracy(trainer, test));
+    save_buffers<B, float>(a.out, parameter_table(trainer.model()), {{"", &trainer.ema1()}}, {});
+  });
 }
 
 }  // namespace
@@ -73,6 +74,6 @@ int main(int argc, char** argv) {
   app.add_option("--epochs", a.epochs, "passes over the training set")->capture_default_str();
   app.add_option("--learning-rate", a.options.learning_rate)->capture_default_str();
   app.add_option("--seed", a.options.seed)->capture_default_str();
-  app.add_option("--threads", a.threads, "0: all")->capture_default_str();
+  example::add_device_options(app, a);
   return example::run_program(app, argc, argv, [&] { run(a); });
 }

@@ -4,6 +4,7 @@
 #include <sfumato/base/error.hpp>
 #include <sfumato/io/image.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstddef>
@@ -39,6 +40,12 @@ struct Panel {
   std::string title;
   std::vector<Series> layers;
   double range = 1;
+};
+
+/// One value for each category.
+struct Bars {
+  std::string name;
+  std::vector<double> values;
 };
 
 /// Throws Error("gnuplot-missing") unless plots can be drawn: worth asking before a long computation.
@@ -139,6 +146,28 @@ inline void lines(const std::filesystem::path& png, const Axes& axes, std::span<
                quoted(series[i].name);
   }
   detail::run(script + command + "\n", png, width, height);
+}
+
+/// Groups of bars, a group for each category, from 0 on.
+inline void bars(const std::filesystem::path& png, const std::string& title, std::span<const std::string> categories,
+                 std::span<const Bars> series) {
+  using detail::quoted;
+  sfumato::check(!series.empty() && !categories.empty(), "plot", "'", png.string(), "' has ", series.size(), " series of ",
+                 categories.size(), " bars");
+  std::string script = "$d << EOD\n";
+  for (std::size_t i = 0; i < categories.size(); ++i) {
+    std::string label = categories[i];
+    for (char& c : label)
+      if (c == '"') c = '\'';
+    script += "\"" + label + "\"";
+    for (const Bars& s : series) script += " " + detail::number(s.values.at(i));
+    script += "\n";
+  }
+  script += "EOD\nset grid ytics lc rgb '#d0d0d0'\nset key top left\nset yrange [0:*]\nset style data histogram\nset style histogram cluster gap 1\n"
+            "set style fill solid\nset xtics rotate by -40\nset rmargin 14\nset title " + quoted(title) + "\nplot ";
+  for (std::size_t i = 0; i < series.size(); ++i)
+    script += (i ? ", $d" : "$d") + std::string(" using ") + std::to_string(i + 2) + ":xtic(1) title " + quoted(series[i].name);
+  detail::run(script + "\n", png, std::max(900, 60 * static_cast<int>(categories.size())), 700);
 }
 
 /// Scatter plots in a grid of `columns`, row by row, each `side` pixels wide and high.

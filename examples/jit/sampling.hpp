@@ -1,23 +1,22 @@
 // Drawing images with a trained model, shared by `jit sample` and `jit evaluate`.
 #pragma once
 
+#include "../common/device.hpp"
 #include "../common/fashion.hpp"
 #include "../common/program.hpp"
 #include "models.hpp"
 
-#include <sfumato/backend/cpu/cpu.hpp>
 #include <sfumato/flow/sampler.hpp>
 #include <sfumato/io/npz.hpp>
 #include <sfumato/train/checkpoint.hpp>
 
 namespace example {
 
-struct SamplingArguments {
+struct SamplingArguments : DeviceArguments {
   std::string weights, model = "fashion";
   sfumato::SamplerOptions sampler{.steps = 50, .guidance_low = 0.1};
   std::uint64_t seed = 0;
   sfumato::Index first = 0, batch = 32;
-  int threads = 0;
   bool euler = false;
 };
 
@@ -31,21 +30,16 @@ inline void add_sampling_options(CLI::App& command, SamplingArguments& a) {
   command.add_option("--seed", a.seed)->capture_default_str();
   command.add_option("--first", a.first, "number of the first image: each has its own noise")->capture_default_str()->check(CLI::NonNegativeNumber);
   command.add_option("--batch", a.batch, "images drawn at once; does not change them")->capture_default_str();
-  command.add_option("--threads", a.threads, "0: all");
+  add_device_options(command, a);
 }
 
-/// Draws one image per label from `--weights`, and gives them batch by batch to `consume`: (n, channels, size, size) in the
-/// model's scale, all of which may not fit in memory.
-template <class Model, class Consume> void draw(SamplingArguments a, const std::vector<int>& labels, Consume&& consume) {
+template <class Model, class E, class B, class Consume> void draw_on(B& device, const SamplingArguments& a, const std::vector<int>& labels, Consume& consume) {
   using namespace sfumato;
   using Image = typename Model::ImageShape;
-  check(a.batch > 0 && a.batch <= 65536, "sampler-options", "the batch must be in 1..65536, found ", a.batch);
-  a.sampler.validate();
-  backend::Cpu cpu(a.threads);
-  Workspace workspace(cpu);
-  Weights<Model, backend::Cpu> weights(cpu);
+  Workspace workspace(device);
+  Weights<Model, B, E> weights(device);
   load_weights(a.weights, weights);
-  Run<backend::Cpu> run(workspace, weights.values());
+  Run<B, E> run(workspace, weights.values());
   FlowObjective<Space::x, Space::v> objective;
   objective.noise_scale = noise_scale<Model>();
 
@@ -65,6 +59,15 @@ template <class Model, class Consume> void draw(SamplingArguments a, const std::
     consume(std::span<const float>(images));
   }
   std::fprintf(stderr, "\n");
+}
+
+/// Draws one image per label from `--weights`, and gives them batch by batch to `consume`: (n, channels, size, size) in the
+/// model's scale, all of which may not fit in memory.
+template <class Model, class Consume> void draw(SamplingArguments a, const std::vector<int>& labels, Consume&& consume) {
+  using namespace sfumato;
+  check(a.batch > 0 && a.batch <= 65536, "sampler-options", "the batch must be in 1..65536, found ", a.batch);
+  a.sampler.validate();
+  on_device(a, [&]<class E>(auto& device) { draw_on<Model, E>(device, a, labels, consume); });
 }
 
 /// The drawn images as bytes.

@@ -1,4 +1,5 @@
 // jit train: Fashion-MNIST, the bundled sample of it, or a folder of images.
+#include "../common/device.hpp"
 #include "../common/fashion.hpp"
 #include "../common/plot.hpp"
 #include "../common/program.hpp"
@@ -6,7 +7,7 @@
 #include "commands.hpp"
 #include "models.hpp"
 
-#include <sfumato/backend/cpu/cpu.hpp>
+#include <sfumato/design/budget.hpp>
 #include <sfumato/flow/objective.hpp>
 
 #include <charconv>
@@ -18,11 +19,10 @@ namespace {
 
 using namespace sfumato;
 
-struct Arguments {
+struct Arguments : DeviceArguments {
   std::string model = "fashion", data, out = "out/jit";
   double minutes = 0;
   bool resume = false, with_changes = false, overwrite = false, skip_corrupt = false, steps_given = false;
-  int threads = 0;
   // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 1024 --learning-rate 2e-4 --ema1 0.9999 ...
   TrainOptions train{.batch = 32, .learning_rate = 2e-3, .warmup = 100, .ema1 = 0.998, .ema2 = 0.99};
   AdamW optimiser{};
@@ -106,25 +106,13 @@ const char* name_of(Ended ended) {
   return ended == Ended::finished ? "done" : ended == Ended::out_of_time ? "out of time (go on with --resume)" : "interrupted (go on with --resume)";
 }
 
-template <class Model> void train(Arguments a) {
+/// Trains on `device` in elements E, what has been checked and read.
+template <class Model, class E, class B> void train_on(B& device, Arguments& a, const ImageSource& source) {
   using Objective = FlowObjective<Space::x, Space::v>;
   const std::filesystem::path out = a.out;
-  a.loop.checkpoint = out / "checkpoint.safetensors";
-  a.train.total_steps = a.loop.steps;
-  a.loop.seconds = 60 * a.minutes;
-  // What can be known before the data are read and the training begins.
-  check(a.loop.steps > 0, "train-options", "the number of steps must be positive, found ", a.loop.steps);
-  check(std::isfinite(a.minutes) && a.minutes >= 0, "train-options", "--minutes must be finite and not negative, found ", a.minutes);
-  check(a.resume || a.overwrite || !std::filesystem::exists(a.loop.checkpoint), "output-exists", a.loop.checkpoint.string(),
-        " is there already: go on from it with --resume, or begin anew with --overwrite");
-  make_folder(out);
-  plot::require_gnuplot();
-  const auto dataset = load_data<Model>(a);
-  const ImageSource source(dataset);
-  backend::Cpu cpu(a.threads);
   Objective objective;
   objective.noise_scale = noise_scale<Model>();
-  const auto make_trainer = [&] { return std::make_unique<Trainer<Model, typename Model::ImageShape, Objective, backend::Cpu>>(cpu, objective, a.train, a.optimiser); };
+  const auto make_trainer = [&] { return std::make_unique<Trainer<Model, typename Model::ImageShape, Objective, B, E>>(device, objective, a.train, a.optimiser); };
   if (a.train.schedule == Schedule::cosine) a.train.total_steps = a.loop.steps = planned_steps(a, make_trainer, source);
   const auto owner = make_trainer();
   auto& trainer = *owner;
@@ -134,13 +122,40 @@ template <class Model> void train(Arguments a) {
     std::fprintf(stderr, "resumed after step %lld\n", static_cast<long long>(trainer.step_count()));
   }
   if (a.overwrite) std::filesystem::remove(a.loop.checkpoint);  // or a run killed before its first save would resume the old one
+  const double rate = matrix_rate<E>(device);
   Ended ended{};
+  double speed = 0;
   {
     ProgressLine line("jit");
-    ended = run_training(trainer, source, a.loop, [&](const Progress& p) { line(p); });
+    ended = run_training(trainer, source, a.loop, [&](const Progress& p) {
+      line(p);
+      speed = p.samples_per_second;
+    });
   }
+  std::fprintf(stderr, "%.0f images/s: %.1f %% of what a large matrix product does here (%.3g multiply-adds/s); a backward pass is taken for two forward ones\n", speed,
+               100 * 3 * double(cost_of<Model>(1).macs) * speed / rate, rate);
   plot_loss(a.loop.log, out / "loss.png");
   std::printf("%s after step %lld; wrote %s, %s, %s\n", name_of(ended), static_cast<long long>(trainer.step_count()), a.loop.checkpoint.c_str(), a.loop.log.c_str(), (out / "loss.png").c_str());
+}
+
+template <class Model> void train(Arguments a) {
+  const std::filesystem::path out = a.out;
+  a.loop.checkpoint = out / "checkpoint.safetensors";
+  a.train.total_steps = a.loop.steps;
+  a.loop.seconds = 60 * a.minutes;
+  // What can be known before the data are read and the training begins.
+  check(a.loop.steps > 0, "train-options", "the number of steps must be positive, found ", a.loop.steps);
+  check(std::isfinite(a.minutes) && a.minutes >= 0, "train-options", "--minutes must be finite and not negative, found ", a.minutes);
+  check(a.resume || a.overwrite || !std::filesystem::exists(a.loop.checkpoint), "output-exists", a.loop.checkpoint.string(),
+        " is there already: go on from it with --resume, or begin anew with --overwrite");
+  a.train.validate();
+  a.planned_bytes = std::size_t(a.precision == "bf16" ? training_bytes<Model, bf16>(a.train.batch / a.train.accumulate) : training_bytes<Model>(a.train.batch / a.train.accumulate));
+  on_device(a, [&]<class E>(auto& device) {
+    make_folder(out);
+    plot::require_gnuplot();
+    const auto dataset = load_data<Model>(a);
+    train_on<Model, E>(device, a, ImageSource(dataset));
+  });
 }
 
 }  // namespace
@@ -164,7 +179,7 @@ void add_train(CLI::App& app) {
   command->add_flag("--cosine", [a](auto) { a->train.schedule = Schedule::cosine; }, "cosine schedule over --steps");
   command->add_flag("--flip", a->train.flip, "random horizontal flips");
   command->add_option("--seed", a->train.seed)->capture_default_str();
-  command->add_option("--threads", a->threads, "0: all");
+  add_device_options(*command, *a);
   command->add_option("--checkpoint-every", a->loop.checkpoint_every, "steps between saves")->capture_default_str();
   command->add_flag("--resume", a->resume, "go on from the checkpoint in --out, with the same options");
   command->add_flag("--with-changes", a->with_changes, "with --resume: the options may differ from the checkpoint's")->needs("--resume");

@@ -1,6 +1,7 @@
 // The toy experiment of JiT ("Back to Basics: Let Denoising Generative Models Denoise", arXiv 2511.13720, section 3.3 and
 // figure 2): a curve in the plane, hidden in D dimensions, and an MLP of 256 units that predicts the clean data, the noise
 // or the velocity, always under the v-loss. Only the clean data lies on a manifold, so only its prediction survives D > 256.
+#include "common/device.hpp"
 #include "common/plot.hpp"
 #include "common/program.hpp"
 #include "common/progress.hpp"
@@ -19,10 +20,9 @@ namespace manifold {
 constexpr int hidden = 256;
 constexpr Space predictions[] = {Space::x, Space::eps, Space::v};
 
-struct Options {
+struct Options : example::DeviceArguments {
   Index steps = 4000, batch = 256, samples = 2048, evaluation = 65536;
   double rate = 1e-3;
-  int threads = 0;
   std::uint64_t seed = 1;
   std::filesystem::path out = "out/jit_manifold";
 };
@@ -42,18 +42,20 @@ struct Result {
 template <int D, Space P> using Model =
     std::conditional_t<P != Space::x && (D > hidden), ToyMlp<D, hidden, Waive<rule::output_path>>, ToyMlp<D, hidden>>;
 
-/// Mean v-loss of `weights` over fresh samples and times, numbered after all that training has seen.
-template <int D, class Trainer, class Weights>
-double evaluate(Trainer& trainer, const Weights& weights, const Embedding<D>& embedding, const Options& o) {
+/// Mean v-loss of the averaged weights over fresh samples and times, numbered after all that training has seen.
+template <int D, class Trainer> double evaluate(Trainer& trainer, const Embedding<D>& embedding, const Options& o) {
+  using B = typename Trainer::backend;
+  using E = typename Trainer::element;
   constexpr Index batch = 1024;
-  Tape<backend::Cpu> tape(trainer.workspace());
+  Tape<B, E> tape(trainer.workspace());
+  const auto& weights = trainer.working(trainer.ema1());
   const RollSource<D> source(embedding, o.seed + 1, o.evaluation);
   const std::vector<int> labels(batch, 0);
   double sum = 0;
   for (Index first = 0; first < o.evaluation; first += batch) {
     // Without gradients nothing is kept: the objective is evaluated as in training, at other random numbers.
-    Record<backend::Cpu> ctx(tape, weights.data(), nullptr, {o.seed + 1, 0, first});
-    const auto x = ops::input_from<Shape<dynamic, D>>(ctx, batch, [&](float* out) {
+    Record<B, E> ctx(tape, weights, nullptr, {o.seed + 1, 0, first});
+    const auto x = ops::input_from<Shape<dynamic, D>>(ctx, batch, [&](auto* out) {
       for (Index i = 0; i < batch; ++i) source.load(first + i, false, out + i * D);
     });
     float loss = 0;
@@ -64,10 +66,9 @@ double evaluate(Trainer& trainer, const Weights& weights, const Embedding<D>& em
 }
 
 /// Generates samples by 50 Euler steps and measures how far from the curve they end.
-template <int D, class Trainer, class Weights> void measure_samples(Trainer& trainer, const Weights& weights,
-                                                                    const Embedding<D>& embedding, const Options& o,
-                                                                    Result& result) {
-  auto run = trainer.run(weights);
+template <int D, class Trainer>
+void measure_samples(Trainer& trainer, const Embedding<D>& embedding, const Options& o, Result& result) {
+  auto run = trainer.run(trainer.ema1());
   const std::vector<int> labels(static_cast<std::size_t>(o.samples), 0);
   const SamplerOptions sampler{.steps = 50};
   const auto x = sample<Shape<dynamic, D>, Euler>(run, trainer.model(), trainer.objective, labels, o.seed, 0, sampler);
@@ -100,20 +101,20 @@ TrainOptions train_options(const Options& o) {
 }
 
 /// Trains and measures one model.
-template <int D, Space P> Result run_one(backend::Cpu& cpu, const Options& o) {
+template <class E, int D, Space P, class B> Result run_one(B& device, const Options& o) {
   using Objective = FlowObjective<P, Space::v, UniformTime>;
   const auto start = std::chrono::steady_clock::now();
   Objective objective;
   objective.label_dropout = 0;
-  Trainer<Model<D, P>, Shape<dynamic, D>, Objective, backend::Cpu> trainer(cpu, objective, train_options(o), {.beta2 = 0.999});
+  Trainer<Model<D, P>, Shape<dynamic, D>, Objective, B, E> trainer(device, objective, train_options(o), {.beta2 = 0.999});
   const Embedding<D> embedding(o.seed);
   LoopOptions loop;
   loop.steps = o.steps;
   example::train(trainer, RollSource<D>(embedding, o.seed, o.steps * o.batch), loop,
                  text("D = ", D, ", ", name_of(P), "-prediction"));
 
-  Result result{D, P, evaluate<D>(trainer, trainer.ema1(), embedding, o), 0, 0, 0, 0, {}};
-  measure_samples<D>(trainer, trainer.ema1(), embedding, o, result);
+  Result result{D, P, evaluate<D>(trainer, embedding, o), 0, 0, 0, 0, {}};
+  measure_samples<D>(trainer, embedding, o, result);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::printf("%5d  %-10s %10.5f %10.3f %9.4f %9.4f %9.4f %8.0f\n", D, name_of(P), result.loss, D * result.loss,
               result.distance, result.distance_p90, result.outside, result.seconds);
@@ -121,10 +122,10 @@ template <int D, Space P> Result run_one(backend::Cpu& cpu, const Options& o) {
   return result;
 }
 
-template <int D> void run_dimension(backend::Cpu& cpu, const Options& o, std::vector<Result>& results) {
-  results.push_back(run_one<D, Space::x>(cpu, o));
-  results.push_back(run_one<D, Space::eps>(cpu, o));
-  results.push_back(run_one<D, Space::v>(cpu, o));
+template <class E, int D> void run_dimension(auto& device, const Options& o, std::vector<Result>& results) {
+  results.push_back(run_one<E, D, Space::x>(device, o));
+  results.push_back(run_one<E, D, Space::eps>(device, o));
+  results.push_back(run_one<E, D, Space::v>(device, o));
 }
 
 void write_csv(const std::filesystem::path& path, const std::vector<Result>& results) {
@@ -177,21 +178,22 @@ void run(const Options& o) {
   example::make_folder(o.out);
   for (const char* file : {"results.csv", "manifold.png"}) example::require_writable(o.out / file);
   example::plot::require_gnuplot();
-  backend::Cpu cpu(o.threads);
   std::printf(
-      "%lld steps of %lld, Adam, rate %g falling to %g (cosine), seed %llu, %d threads.\n"
+      "%lld steps of %lld, Adam, rate %g falling to %g (cosine), seed %llu.\n"
       "v-loss: averaged weights (EMA 0.995), mean over %lld fresh samples and times; distance: %lld samples by 50 "
       "Euler steps.\n"
       "    D  prediction     v-loss  D x v-loss  to curve     (p90)   outside  seconds\n",
       static_cast<long long>(o.steps), static_cast<long long>(o.batch), o.rate, o.rate / 100,
-      static_cast<unsigned long long>(o.seed), cpu.threads(), static_cast<long long>(o.evaluation),
+      static_cast<unsigned long long>(o.seed), static_cast<long long>(o.evaluation),
       static_cast<long long>(o.samples));
   std::fflush(stdout);
   std::vector<Result> results;
-  run_dimension<2>(cpu, o, results);
-  run_dimension<8>(cpu, o, results);
-  run_dimension<16>(cpu, o, results);
-  run_dimension<512>(cpu, o, results);
+  example::on_device(o, [&]<class E>(auto& device) {
+    run_dimension<E, 2>(device, o, results);
+    run_dimension<E, 8>(device, o, results);
+    run_dimension<E, 16>(device, o, results);
+    run_dimension<E, 512>(device, o, results);
+  });
   write_csv(o.out / "results.csv", results);
   plot(o.out / "manifold.png", results);
   double seconds = 0;
@@ -211,7 +213,7 @@ int main(int argc, char** argv) {
   app.add_option("--samples", o.samples, "generated samples of each model")->capture_default_str();
   app.add_option("--evaluation", o.evaluation, "fresh samples for the loss, a multiple of 1024")->capture_default_str();
   app.add_option("--seed", o.seed)->capture_default_str();
-  app.add_option("--threads", o.threads, "0: all")->capture_default_str();
+  example::add_device_options(app, o);
   app.add_option("--out", o.out, "folder for results")->capture_default_str();
   return example::run_program(app, argc, argv, [&] { manifold::run(o); });
 }

@@ -1,6 +1,7 @@
 // Nine ways to train one network: JiT's table 1 and 2a ("Back to Basics: Let Denoising Generative Models Denoise", arXiv
 // 2511.13720) on Fashion-MNIST. Patches of 14 make tokens of 196 values, and the trunk is narrower than that: clean data
 // passes, noise and velocity do not. Each pair gets the same network, steps, data order and random numbers.
+#include "common/device.hpp"
 #include "common/fashion.hpp"
 #include "common/fashion_score.hpp"
 #include "common/program.hpp"
@@ -31,11 +32,10 @@ static_assert(Trunk::width < Input::token_dim);
 /// Prediction and loss, as --only names them.
 constexpr std::string_view pairs[] = {"x/x", "x/eps", "x/v", "eps/x", "eps/eps", "eps/v", "v/x", "v/eps", "v/v"};
 
-struct Options {
+struct Options : example::DeviceArguments {
   Index steps = 4000, batch = 128, samples = 2000;
   double rate = 2e-3, ema = 0.998;
   SamplerOptions sampler{.steps = 15, .guidance = 2.5, .guidance_low = 0.1};
-  int threads = 0;
   std::uint64_t seed = 1;
   std::vector<std::string> only;
   std::filesystem::path data, out = "out/jit_spaces";
@@ -52,9 +52,9 @@ struct Result {
 };
 
 /// What all pairs share.
-struct Setting {
+template <class B, class E> struct Setting {
   const Options& options;
-  backend::Cpu& cpu;
+  B& device;
   const ImageSource& data;
   example::FashionScorer& scorer;
   std::vector<int> labels;
@@ -62,7 +62,7 @@ struct Setting {
 
 /// One guided sample per label, (labels, 1, 28, 28), limited to [-1, 1] as a saved image would be. What is not finite
 /// becomes -1, and is reported under the pair's name.
-template <class Trainer> std::vector<float> generate(Trainer& trainer, const Setting& s, const std::string& pair) {
+template <class Trainer> std::vector<float> generate(Trainer& trainer, const auto& s, const std::string& pair) {
   constexpr std::size_t batch = 200;
   auto run = trainer.run(trainer.ema1());
   std::vector<float> images(s.labels.size() * std::size_t(Image::row));
@@ -84,7 +84,7 @@ template <class Trainer> std::vector<float> generate(Trainer& trainer, const Set
 }
 
 /// Trains one pair; returns the mean loss of the last tenth of the steps.
-template <class Trainer> double train_pair(Trainer& trainer, const Setting& s, const std::string& title) {
+template <class Trainer> double train_pair(Trainer& trainer, const auto& s, const std::string& title) {
   LoopOptions loop;
   loop.report_every = 1;
   loop.steps = s.options.steps;
@@ -128,12 +128,12 @@ TrainOptions train_options(const Options& o) {
   return train;
 }
 
-template <Space P, Space L> void run_pair(const Setting& s, std::vector<Result>& results) {
+template <Space P, Space L, class B, class E> void run_pair(const Setting<B, E>& s, std::vector<Result>& results) {
   const Options& o = s.options;
   const std::string name = text(name_of(P), "/", name_of(L));
   if (!o.only.empty() && std::find(o.only.begin(), o.only.end(), name) == o.only.end()) return;
   const auto start = std::chrono::steady_clock::now();
-  Trainer<Model<P>, Image, FlowObjective<P, L>, backend::Cpu> trainer(s.cpu, {}, train_options(o));
+  Trainer<Model<P>, Image, FlowObjective<P, L>, B, E> trainer(s.device, {}, train_options(o));
   const double loss = train_pair(trainer, s, text(name_of(P), "-prediction, ", name_of(L), "-loss"));
   const std::vector<float> images = generate(trainer, s, name);
   Result r{P, L, loss, s.scorer.score(images, s.labels), 0, {images.begin(), images.begin() + 10 * Image::row}};
@@ -145,7 +145,7 @@ template <Space P, Space L> void run_pair(const Setting& s, std::vector<Result>&
   write_results(o.out, results);  // after each pair: a run may be stopped
 }
 
-template <Space P> void run_prediction(const Setting& s, std::vector<Result>& results) {
+template <Space P> void run_prediction(const auto& s, std::vector<Result>& results) {
   run_pair<P, Space::x>(s, results);
   run_pair<P, Space::eps>(s, results);
   run_pair<P, Space::v>(s, results);
@@ -191,28 +191,31 @@ void run(const Options& o) {
   validate(o);
   example::make_folder(o.out);
   for (const char* file : {"results.csv", "samples.png"}) example::require_writable(o.out / file);
-  backend::Cpu cpu(o.threads);
+  backend::Cpu cpu(o.threads);  // scores, whatever trains
   const auto dataset = io::load_fashion_mnist(o.data, io::Split::train),
              test = io::load_fashion_mnist(o.data, io::Split::test);
   const ImageSource source(dataset);
   example::FashionScorer scorer(cpu, test, o.classifier);
-  Setting setting{o, cpu, source, scorer, {}};
-  for (Index i = 0; i < o.samples; ++i) setting.labels.push_back(static_cast<int>(i % 10));
+  std::vector<int> labels;
+  for (Index i = 0; i < o.samples; ++i) labels.push_back(static_cast<int>(i % 10));
   std::printf(
       "Fashion-MNIST, %d tokens of %d values, width %d, depth %d, %lld parameters, %.1f M multiply-adds; %lld steps of "
       "%lld, Adam %g, EMA %g,"
-      " %d threads\n%lld samples, guidance %g, %d %s steps; the classifier names %.1f %% of the real test images\n\n"
+      "\n%lld samples, guidance %g, %d %s steps; the classifier names %.1f %% of the real test images\n\n"
       "prediction  loss    its loss    Frechet  recognised  precision   recall  seconds\n",
       Input::tokens, Input::token_dim, Trunk::width, Trunk::depth,
       static_cast<long long>(parameter_count<Model<Space::x>>()), double(cost_of<Model<Space::x>>(1).macs) * 1e-6,
-      static_cast<long long>(o.steps), static_cast<long long>(o.batch), o.rate, o.ema, cpu.threads(),
+      static_cast<long long>(o.steps), static_cast<long long>(o.batch), o.rate, o.ema,
       static_cast<long long>(o.samples), o.sampler.guidance, o.sampler.steps,
       "Heun", 100 * scorer.accuracy());
   std::fflush(stdout);
   std::vector<Result> results;
-  run_prediction<Space::x>(setting, results);
-  run_prediction<Space::eps>(setting, results);
-  run_prediction<Space::v>(setting, results);
+  example::on_device(o, [&]<class E>(auto& device) {
+    const Setting<std::remove_reference_t<decltype(device)>, E> setting{o, device, source, scorer, labels};
+    run_prediction<Space::x>(setting, results);
+    run_prediction<Space::eps>(setting, results);
+    run_prediction<Space::v>(setting, results);
+  });
   std::printf("\n");
   if (results.size() == 9) summarise(results);
   std::printf("%s: a row for each pair, in this order; %s\n", (o.out / "samples.png").c_str(),
@@ -236,7 +239,7 @@ int main(int argc, char** argv) {
   app.add_option("--samples", o.samples, "generated images of each pair, a multiple of 10")->capture_default_str();
   app.add_option("--only", o.only, "pairs to run, e.g. x/v; all by default")->delimiter(',');
   app.add_option("--seed", o.seed)->capture_default_str();
-  app.add_option("--threads", o.threads, "0: all")->capture_default_str();
+  example::add_device_options(app, o);
   app.add_option("--out", o.out, "folder for results")->capture_default_str();
   return example::run_program(app, argc, argv, [&] { spaces::run(o); });
 }

@@ -1,4 +1,4 @@
-#include "support.hpp"
+#include "backend/support.hpp"
 
 using namespace test;
 
@@ -34,12 +34,13 @@ template <class T> void run(const Case& c) {
                                                                     c.packed ? q.data() + 2 * third : values_.data();
   const auto out_size = static_cast<std::size_t>(s.batch * s.o_batch),
              lse_size = static_cast<std::size_t>(s.batch * s.heads * s.queries);
-  const std::vector<std::vector<T>> outputs{std::vector<T>(out_size), std::vector<T>(lse_size)};
+  const std::vector<Vector<T>> outputs{Vector<T>(out_size), Vector<T>(lse_size)};
   verify<T>(
       outputs, describe(c),
       [&]<class K>(auto& backend, auto& out) {
         Kept<T> lse(lse_size);
         K::attention(backend, s, q.data(), k, v, out[0].data(), lse.data());
+        finish(backend);
         lse.rounded(out[1]);
       },
       4);
@@ -49,7 +50,7 @@ template <class T> void run(const Case& c) {
   Kept<T> lse(lse_size);
   Host::attention(reference, s, q.data(), k, v, forward[0].data(), lse.data());
   const auto d_out = values<T>(s.batch * s.o_batch, 4);
-  const std::vector<std::vector<T>> gradients{values<T>(s.batch * s.q_batch, 5), values<T>(s.batch * s.k_batch, 6),
+  const std::vector<Vector<T>> gradients{values<T>(s.batch * s.q_batch, 5), values<T>(s.batch * s.k_batch, 6),
                                               values<T>(s.batch * s.v_batch, 7)};
   for (const bool accumulate : {false, true})
     verify<T>(
@@ -73,6 +74,10 @@ TEST_CASE_TEMPLATE("attention and its gradient agree with the reference", T, flo
   run<T>({1, 2, 20, 20, 80, true});
   run<T>({1, 1, 19, 21, 104});
   run<T>({1, 1, 13, 50, 128});
+  run<T>({1, 2, 70, 70, 20, true});  // rows that are not aligned
+  run<T>({2, 1, 6, 11, 44});
+  run<T>({1, 1, 5, 6, 100});
+  run<T>({1, 1, 4, 7, 264});
 }
 
 TEST_CASE("bf16: the gradient does not suffer from a row's log-sum-exp being large") {
@@ -82,23 +87,25 @@ TEST_CASE("bf16: the gradient does not suffer from a row's log-sum-exp being lar
   auto q = values<double>(s.q_batch, 1, 1), k = values<double>(s.k_batch, 2, 1);
   for (auto* x : {&q, &k})
     for (double& value : *x) value = static_cast<double>(static_cast<bf16>(2.5 + 0.6 * value + 0.03));
-  std::vector<bf16> q16(q.size()), k16(k.size());
+  Vector<bf16> q16(q.size()), k16(k.size());
   std::transform(q.begin(), q.end(), q16.begin(), [](double x) { return static_cast<bf16>(x); });
   std::transform(k.begin(), k.end(), k16.begin(), [](double x) { return static_cast<bf16>(x); });
   const auto v16 = values<bf16>(s.v_batch, 3), d16 = values<bf16>(s.o_batch, 4);
-  const std::vector<double> v(v16.begin(), v16.end()), d_out(d16.begin(), d16.end());
-  const auto gradient = [&]<class T>(auto& backend, const std::vector<T>& q_, const std::vector<T>& k_, const std::vector<T>& v_, const std::vector<T>& d_) {
+  const Vector<double> v(v16.begin(), v16.end()), d_out(d16.begin(), d16.end());
+  const auto gradient = [&]<class T>(auto& backend, const Vector<T>& q_, const Vector<T>& k_, const Vector<T>& v_, const Vector<T>& d_) {
     using K = Kernels<std::remove_cvref_t<decltype(backend)>>;
-    std::vector<T> out(static_cast<std::size_t>(s.o_batch)), d_q(q_.size()), d_k(k_.size()), d_v(v_.size());
+    Vector<T> out(static_cast<std::size_t>(s.o_batch)), d_q(q_.size()), d_k(k_.size()), d_v(v_.size());
     Kept<T> lse(static_cast<std::size_t>(c.heads * c.queries));
     K::attention(backend, s, q_.data(), k_.data(), v_.data(), out.data(), lse.data());
+    finish(backend);
     for (const auto x : lse.values) CHECK(static_cast<double>(x) > 16);
     K::attention_backward(backend, s, d_.data(), q_.data(), k_.data(), v_.data(), out.data(), lse.data(), d_q.data(), d_k.data(), d_v.data(), false);
+    finish(backend);
     return std::vector<double>(d_v.begin(), d_v.end());
   };
   Reference reference;
-  Cpu cpu(2);
-  const auto expected = gradient(reference, q, k, v, d_out), found = gradient(cpu, q16, k16, v16, d16);
+  Tested device;
+  const auto expected = gradient(reference, q, k, v, d_out), found = gradient(device, q16, k16, v16, d16);
   double error = 0, norm = 0;
   for (std::size_t i = 0; i < found.size(); ++i) error += (found[i] - expected[i]) * (found[i] - expected[i]), norm += expected[i] * expected[i];
   CHECK(std::sqrt(error / norm) < 5e-3);
@@ -114,7 +121,7 @@ TEST_CASE("attention without lse, and large scores") {
   const AttentionShape s = shape({1, 2, 20, 30, 16});
   const auto q = values<float>(s.q_batch, 1, 60), k = values<float>(s.k_batch, 2, 60), v = values<float>(s.v_batch, 3);
   compare<float>(
-      {std::vector<float>(static_cast<std::size_t>(s.o_batch))}, "attention, scores in the thousands",
+      {Vector<float>(static_cast<std::size_t>(s.o_batch))}, "attention, scores in the thousands",
       [&]<class K>(auto& backend, auto& out) {
         K::attention(backend, s, q.data(), k.data(), v.data(), out[0].data(), nullptr);
       },

@@ -1,4 +1,4 @@
-#include "support.hpp"
+#include "backend/support.hpp"
 
 using namespace test;
 
@@ -76,7 +76,10 @@ TEST_CASE_TEMPLATE("matmul over several blocks of rows, columns and depth", T, f
 TEST_CASE_TEMPLATE("matmul's bias and activations", T, float, double, bf16) {
   for (const Activation activation :
        {Activation::none, Activation::relu, Activation::silu, Activation::gelu_erf, Activation::gelu_tanh})
-    for (const bool bias : {false, true}) run<T>({19, 45, 23, 1, Layout::nt, false, bias, activation});
+    for (const bool bias : {false, true}) {
+      run<T>({19, 45, 23, 1, Layout::nt, false, bias, activation});
+      run<T>({6, 40, 8, 2, Layout::nn, false, bias, activation});
+    }
 }
 
 TEST_CASE_TEMPLATE("batched matmul, with and without a shared operand", T, float, double, bf16) {
@@ -92,12 +95,13 @@ TEST_CASE_TEMPLATE("matmul of nothing", T, float, double, bf16) {
   run<T>({0, 5, 3, 1, Layout::nt, true, false, Activation::none});
 }
 
+#if !defined(SFUMATO_TEST_CUDA)  // libraries choose other algorithms for other shapes
 TEST_CASE_TEMPLATE("a row's product does not depend on the rows around it", T, float, double, bf16) {
   const Index n = 75, k = 500, most = 230;
   const auto a = values<T>(most * k, 1), b = values<T>(n * k, 2);
   for (const SimdLevel level : levels()) {
     Cpu cpu(2, level);
-    std::vector<T> whole(static_cast<std::size_t>(most * n));
+    Vector<T> whole(static_cast<std::size_t>(most * n));
     const auto product = [&](Index first, Index m, T* c) {
       Fast::matmul(cpu, MatmulShape{m, n, k, k, 1, 1, k, n}, a.data() + first * k, b.data(), c, false, nullptr,
                    Activation::none);
@@ -105,10 +109,11 @@ TEST_CASE_TEMPLATE("a row's product does not depend on the rows around it", T, f
     product(0, most, whole.data());
     for (const Index m : {1, 2, 11, 13, 48, 100}) {
       const Index first = most - m - 3;
-      std::vector<T> part(static_cast<std::size_t>(m * n));
+      Vector<T> part(static_cast<std::size_t>(m * n));
       product(first, m, part.data());
-      check_equal_bits(part, std::vector<T>(whole.begin() + first * n, whole.begin() + (first + m) * n),
+      check_equal_bits(part, Vector<T>(whole.begin() + first * n, whole.begin() + (first + m) * n),
                        "rows " + std::to_string(m));
     }
   }
 }
+#endif

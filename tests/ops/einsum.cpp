@@ -47,7 +47,9 @@ template <ops::Subscripts S, class X, class W, class Y, bool Parameter, class B>
   Tape<B, double> tape(workspace);
   const Index x_batch = X::batched ? batch : 1, w_batch = W::batched ? batch : 1;
   Values x = values(x_batch * X::row, 1, 0), w = values(w_batch * W::row, 1, 1), d_w(w.size());
-  Record<B, double> ctx(tape, w.data(), d_w.data());
+  Array<B, double> weights(device, Index(w.size())), gradients(device, Index(w.size()));
+  weights.upload(w);
+  Record<B, double> ctx(tape, weights, gradients);
   auto vx = ops::input<X>(ctx, std::span<const double>(x));
   ctx.require_gradient(vx);
   Values d_x, d_y, y;
@@ -59,17 +61,18 @@ template <ops::Subscripts S, class X, class W, class Y, bool Parameter, class B>
     d_y = values(vy.size(), 1, 2);
     Kernels<B>::upload(device, ctx.gradient(vy).data, d_y.data(), vy.size());
     ctx.run_down_to(0);
-    const double* d = ctx.gradient_of(vx);
-    d_x.assign(d, d + vx.size());
+    d_x.resize(static_cast<std::size_t>(vx.size()));
+    Kernels<B>::download(device, d_x.data(), ctx.gradient_of(vx), vx.size());
   };
   if constexpr (Parameter) {
     run(Param<W>{0});
+    gradients.download(d_w);
   } else {
     auto vw = ops::input<W>(ctx, std::span<const double>(w));
     ctx.require_gradient(vw);
     run(vw);
-    const double* d = ctx.gradient_of(vw);
-    d_w.assign(d, d + vw.size());
+    d_w.resize(static_cast<std::size_t>(vw.size()));
+    Kernels<B>::download(device, d_w.data(), ctx.gradient_of(vw), vw.size());
   }
 
   const auto [left, right, out] = words(S.text);
@@ -86,8 +89,8 @@ template <ops::Subscripts S, class X, class W, class Y, bool Parameter, class B>
 }
 template <ops::Subscripts S, class X, class W, class Y, bool Parameter = !W::batched> void check() {
   check_on<S, X, W, Y, Parameter, Reference>(3);
-  check_on<S, X, W, Y, Parameter, Cpu>(3);
-  check_on<S, X, W, Y, Parameter, Cpu>(1);
+  check_on<S, X, W, Y, Parameter, Tested>(3);
+  check_on<S, X, W, Y, Parameter, Tested>(1);
 }
 
 }  // namespace
@@ -134,27 +137,28 @@ TEST_CASE("einsum: static operands") {
 
 TEST_CASE("einsum is linear and matmul, to the bit, and asks for no copies there") {
   const Problem<LinearMap<false, Activation::none>> problem(3);
-  const auto expected = Bench<LinearMap<false, Activation::none>, Cpu, float>(problem).record();
+  const auto expected = Bench<LinearMap<false, Activation::none>, Tested, float>(problem).record();
   using Same = EinsumWithParameter<Shape<dynamic, 4, 16>, Shape<12, 16>, "b n d, m d -> b n m", 0>;
   const Problem<Same> same(3);
-  Bench<Same, Cpu, float> bench(same);
+  Bench<Same, Tested, float> bench(same);
   const auto found = bench.record();
   CHECK(found.value == expected.value);
   CHECK(relative_difference(found.inputs[0], expected.inputs[0]) < 1e-6);
   CHECK(relative_difference(found.parameters, expected.parameters) < 1e-6);
   bench.run();
   const std::size_t operands = (128 + 96) * sizeof(float);
-  Workspace<Cpu> fresh(bench.workspace().backend());
-  const std::vector<float> weights = as<float>(same.weights);
-  Run<Cpu> run(fresh, weights.data());
+  Workspace<Tested> fresh(bench.workspace().backend());
+  Array<Tested, float> weights(bench.workspace().backend(), Index(same.weights.size()));
+  weights.upload(as<float>(same.weights));
+  Run<Tested> run(fresh, weights);
   ops::einsum<"b n d, m d -> b n m">(run, ops::input<Shape<dynamic, 4, 16>>(run, std::span<const double>(same.inputs[0])), same.parameters.weight);
   CHECK(fresh.pool().peak_bytes() == operands);
 }
 
 TEST_CASE("einsum: batches that differ are an error") {
-  Cpu device(1);
-  Workspace<Cpu> workspace(device);
-  Run<Cpu> ctx(workspace, nullptr);
+  Tested device;
+  Workspace<Tested> workspace(device);
+  Run<Tested> ctx(workspace, nullptr);
   const Values numbers(12);
   const auto x = ops::input<Shape<dynamic, 2>>(ctx, std::span<const double>(numbers));
   const auto y = ops::input<Shape<dynamic, 3>>(ctx, std::span<const double>(numbers));

@@ -1,4 +1,4 @@
-// Fused ops against the same thing put together from plain ones, values and gradients, in f64 and f32 on Cpu; losses against loops.
+// Fused ops against the same thing put together from plain ones, values and gradients, in f64 and f32; losses against loops.
 #include "ops/harness.hpp"
 
 using namespace ops_test;
@@ -10,8 +10,8 @@ template <class E, class Fused, class Plain> void check_same_in(const std::strin
   for (const std::uint64_t seed : {31, 32}) {
     const Problem<Fused> fused(seed);
     const Problem<Plain> plain(seed);
-    Bench<Fused, Cpu, E> fused_bench(fused);
-    Bench<Plain, Cpu, E> plain_bench(plain);
+    Bench<Fused, Tested, E> fused_bench(fused);
+    Bench<Plain, Tested, E> plain_bench(plain);
     check_within(relative_difference(fused_bench.run(), plain_bench.run()), value_bound, type + ", inferred value");
     const Gradients found = fused_bench.record(), expected = plain_bench.record();
     check_within(relative_difference(found.value, expected.value), value_bound, type + ", recorded value");
@@ -128,7 +128,7 @@ TEST_CASE("norms by hand") {
   const auto verify = []<NormKind Kind>(std::integral_constant<NormKind, Kind>) {
     using C = Norm<Kind, true, false>;
     const Problem<C> problem(33);
-    const Values y = Bench<C, Cpu, double>(problem).run();
+    const Values y = Bench<C, Tested, double>(problem).run();
     for (std::size_t row = 0; row < 16; ++row) {
       const double* x = &problem.inputs[0][row * 12];
       double mean = 0, square = 0;
@@ -145,7 +145,7 @@ TEST_CASE("norms by hand") {
 
 TEST_CASE("cross-entropy is minus the log-softmax of the label") {
   const Problem<CrossEntropy> problem(34);
-  const Gradients g = Bench<CrossEntropy, Cpu, double>(problem).record();
+  const Gradients g = Bench<CrossEntropy, Tested, double>(problem).record();
   const Values& x = problem.inputs[0];
   const double seed = problem.output_weights(1)[0];
   double loss = 0;
@@ -161,9 +161,9 @@ TEST_CASE("cross-entropy is minus the log-softmax of the label") {
 }
 
 TEST_CASE("cross-entropy of large logits does not overflow") {
-  Cpu device(1);
-  Workspace<Cpu> workspace(device);
-  Run<Cpu> ctx(workspace, nullptr);
+  Tested device;
+  Workspace<Tested> workspace(device);
+  Run<Tested> ctx(workspace, nullptr);
   const std::vector<float> logits{1e4f, -1e4f, 0, -1e4f, -1e4f, 1e4f};
   const std::vector<int> labels{0, 1};
   const auto loss = host(ctx, ops::cross_entropy(ctx, ops::input<Shape<dynamic, 3>>(ctx, std::span<const float>(logits)), labels));
@@ -172,7 +172,7 @@ TEST_CASE("cross-entropy of large logits does not overflow") {
 
 TEST_CASE("weighted squared error is a mean over samples of means over elements") {
   const Problem<WeightedMse> problem(35);
-  const Gradients g = Bench<WeightedMse, Cpu, double>(problem).record();
+  const Gradients g = Bench<WeightedMse, Tested, double>(problem).record();
   double loss = 0;
   for (std::size_t b = 0; b < 2; ++b)
     for (std::size_t i = b * 32; i < (b + 1) * 32; ++i) loss += WeightedMse::weight[b] * std::pow(problem.inputs[0][i] - problem.inputs[1][i], 2) / 64;

@@ -1,7 +1,7 @@
 // What is generated from a list of cases. `using MyCases = std::tuple<MyCase, ...>; SFUMATO_TEST_OPS(MyCases)` at the end of a
 // test file registers all of it: gradients against central differences, precision in f32 and bf16, the same bits in both contexts, costs and memory.
 //
-// The backend under test is Cpu, or what SFUMATO_TESTED_BACKEND named before this file was included; Reference is the oracle.
+// The backend under test is `Tested` of harness.hpp; Reference is the oracle.
 #pragma once
 
 #include "ops/harness.hpp"
@@ -9,10 +9,6 @@
 #include <sfumato/autodiff/count.hpp>
 
 #include <concepts>
-
-#ifndef SFUMATO_TESTED_BACKEND
-#define SFUMATO_TESTED_BACKEND sfumato::backend::Cpu
-#endif
 
 // How doctest lists a case: by its type, less the namespaces.
 namespace doctest {
@@ -27,7 +23,6 @@ template <class C> requires std::derived_from<C, ops_test::Case> String toString
 namespace {
 
 using namespace ops_test;
-using Tested = SFUMATO_TESTED_BACKEND;
 
 // d sum(w y) / d x by central differences of the inference context on Reference.
 template <class C> Gradients numeric(const Problem<C>& problem) {
@@ -190,15 +185,15 @@ TEST_CASE_TEMPLATE_DEFINE("gradients are those of central differences: ", C, cen
   for (const std::uint64_t seed : {1, 2, 3}) {
     const Problem<C> problem(seed);
     const Gradients on_reference = Bench<C, Reference, double>(problem).record();
-    const Gradients on_cpu = Bench<C, Tested, double>(problem).record();
-    check_within(relative_difference(on_cpu.value, on_reference.value), 1e-13, "tested backend, value");
+    const Gradients on_tested = Bench<C, Tested, double>(problem).record();
+    check_within(relative_difference(on_tested.value, on_reference.value), 1e-13, "tested backend, value");
     if constexpr (C::draws) {  // no inference to difference: linear in x, so the gradient of sum(w y) does not change with x
-      compare(problem, on_cpu, on_reference, 1e-12, "tested backend against Reference");
+      compare(problem, on_tested, on_reference, 1e-12, "tested backend against Reference");
     } else {
       const Gradients expected = numeric(problem);
       check_within(relative_difference(on_reference.value, expected.value), 1e-14, "Reference, value");
       compare(problem, on_reference, expected, 1e-6, "Reference");
-      compare(problem, on_cpu, expected, 1e-6, "tested backend");
+      compare(problem, on_tested, expected, 1e-6, "tested backend");
     }
   }
 }

@@ -1,4 +1,7 @@
 // Runs a case on a backend in an element type: forward, gradients, numeric gradients.
+//
+// The backend under test is Cpu, Cuda where SFUMATO_TEST_CUDA is defined, or what SFUMATO_TESTED_BACKEND named before this file
+// was included.
 #pragma once
 
 #include <sfumato/autodiff/record.hpp>
@@ -7,6 +10,13 @@
 #include <sfumato/tensor/tensor.hpp>
 
 #include "ops/cases.hpp"
+
+#if defined(SFUMATO_TEST_CUDA)
+#include "cuda/tested.hpp"
+#define SFUMATO_TESTED_BACKEND cuda_test::Device
+#elif !defined(SFUMATO_TESTED_BACKEND)
+#define SFUMATO_TESTED_BACKEND sfumato::backend::Cpu
+#endif
 
 #include <doctest/doctest.h>
 
@@ -18,7 +28,7 @@
 
 namespace ops_test {
 
-using backend::Cpu;
+using Tested = SFUMATO_TESTED_BACKEND;
 using backend::Reference;
 using Values = std::vector<double>;
 

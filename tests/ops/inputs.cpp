@@ -3,6 +3,7 @@
 #include "ops/harness.hpp"
 
 using namespace ops_test;
+using backend::Cpu;
 
 namespace {
 

@@ -97,7 +97,9 @@ using Namer = Classifier<ImagePatches<28, 1, 7, 10>, Transformer<64, 2, LayerNor
 using Grey = Shape<dynamic, 1, 28, 28>;
 static_assert(training_memory<Namer, float, Grey>(4).activations == 4 * training_memory<Namer, float, Grey>(1).activations);
 // Row statistics stay in f32 where elements are bf16: activations are a little more than half.
-static_assert(training_memory<Namer, bf16, Grey>(1).weights * 2 == training_memory<Namer, float, Grey>(1).weights);
+static_assert(training_memory<Namer, bf16, Grey>(1).weights == 2 * training_memory<Namer, float, Grey>(1).weights);  // f32, and two copies in bf16
+static_assert(training_memory<Namer, bf16, Grey>(1).gradients * 2 == 3 * training_memory<Namer, float, Grey>(1).gradients);
+static_assert(training_memory<Namer, bf16, Grey>(1).moments == training_memory<Namer, float, Grey>(1).moments);
 static_assert(training_memory<Namer, bf16, Grey>(1).activations * 2 ==
               training_memory<Namer, float, Grey>(1).activations + 4 * cost_of<Namer, Grey>(1).statistics);
 constexpr Cost loss_cost = [] {

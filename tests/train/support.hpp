@@ -53,18 +53,18 @@ inline TrainOptions tiny_options() {
 long heap_requests();
 
 /// All that a checkpoint holds, and the step.
-template <class T> std::map<std::string, std::vector<typename T::element>> state(T& trainer) {
-  std::map<std::string, std::vector<typename T::element>> out;
+template <class T> std::map<std::string, std::vector<typename T::master>> state(T& trainer) {
+  std::map<std::string, std::vector<typename T::master>> out;
   trainer.for_each_buffer([&](const std::string& name, auto& array) {
     auto& host = out[name];
     host.resize(static_cast<std::size_t>(array.size()));
     array.download(host);
   });
-  out["step"] = {static_cast<typename T::element>(trainer.step_count())};
+  out["step"] = {static_cast<typename T::master>(trainer.step_count())};
   return out;
 }
-template <class T> std::vector<typename T::element> gradients(T& trainer) {
-  std::vector<typename T::element> host(static_cast<std::size_t>(trainer.gradients().size()));
+template <class T> std::vector<typename T::master> gradients(T& trainer) {
+  std::vector<typename T::master> host(static_cast<std::size_t>(trainer.gradients().size()));
   trainer.gradients().download(host);
   return host;
 }

@@ -51,7 +51,7 @@ struct AttentionShape {
 };
 
 /// QK-norm and rotary embedding on a packed projection qkv: rows of 3 * heads * head_dim, [q | k | v], head-major.
-/// Row r is token r % tokens. `table` holds (tokens, head_dim): cos at even, sin at odd positions of each interleaved pair.
+/// Row r is token r % tokens. `table` holds (tokens, head_dim), which is even then: cos at even, sin at odd positions of each pair.
 struct QkShape {
   Index rows, tokens, heads, head_dim;
   double epsilon;
@@ -112,11 +112,16 @@ struct AdamWStep {
 ///        // out[b, j] (+)= alpha[b] x[b, j] + beta[b] y[b, j]
 /// void multiply(b, n, x, y, T* out, bool accumulate)     // out (+)= x * y, elementwise
 /// void strided_copy(b, CopyShape, const T* src, T* dst, bool accumulate)
+/// void convert(b, n, const From* x, To* y, bool accumulate)   // y (+)= x, between any two types of element
 /// void normal(b, Random, first, n, scale, T* out)        // out[i] = scale * normal number (first + i) of the stream
 /// void adamw(b, AdamWStep, n, T* weight, const T* gradient, T* m, T* v, T* ema1|0, T* ema2|0)
 /// double squared_norm(b, n, const T* x)                  // fixed chunks in index order: the same bits for any thread count
 /// void for_each(b, n, work, f)                           // f(i) for 0 <= i < n, in any order, in parallel; about `work` elements in all
 /// ```
+/// A backend whose memory is not the host's may also have
+///   void upload_ahead(b, T* dst, const T* host, n)   // beside the kernels that are running, none of which may use `dst`; later ones wait for it
+///   void submit(b, bool whole)                       // starts what was called so far; throws what cannot be started; `whole`: all or nothing
+///
 /// `for_each` is the kernel that new ops bring along: `f` is a copyable function object on pointers into the backend's
 /// memory, with `SFUMATO_HD void operator()(Index i) const`, which does not throw and writes no element of another i.
 /// alpha, beta, weight and labels are host arrays. Results do not depend on the number of threads.

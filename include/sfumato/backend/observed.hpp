@@ -63,6 +63,7 @@ template <class Inner, class Observer> struct Kernels<backend::Observed<Inner, O
   SFUMATO_OBSERVED(linear_combination)
   SFUMATO_OBSERVED(multiply)
   SFUMATO_OBSERVED(strided_copy)
+  SFUMATO_OBSERVED(convert)
   SFUMATO_OBSERVED(normal)
   SFUMATO_OBSERVED(adamw)
   SFUMATO_OBSERVED(squared_norm)

@@ -1,11 +1,14 @@
-// Memory is planned, not requested: blocks go back to a free list of their size when the last handle to them dies, so
-// the second step of any loop finds every block it needs.
+// Memory is planned, not requested: blocks go back to the free ones of their size when the last handle to them dies, so
+// the second step of any loop finds every block it needs. The one at the lowest address is handed out first, so that equal
+// steps use equal addresses, whatever the order in which the blocks came back.
 #pragma once
 
 #include <sfumato/backend/kernels.hpp>
 #include <sfumato/base/error.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <utility>
@@ -58,14 +61,19 @@ template <class B> class Pool {
   Buffer<B> acquire(std::size_t bytes) {
     bytes = (bytes + granularity - 1) / granularity * granularity;
     if (bytes == 0) bytes = granularity;
-    auto& list = free_[bytes];
-    detail::Block<B>* block = list;
-    if (block) {
-      list = block->next_free;
+    auto& free = free_[bytes];
+    detail::Block<B>* block = nullptr;
+    if (!free.empty()) {
+      std::pop_heap(free.begin(), free.end(), higher);
+      block = free.back();
+      free.pop_back();
     } else {
       void* data = allocate(bytes);
       try {
+        auto& made = made_[bytes];
+        free.reserve(made + 1);  // all of this size may come back, which must not fail
         block = control_block();
+        ++made;
       } catch (...) {
         Kernels<B>::deallocate(*backend_, data);
         throw;
@@ -92,13 +100,15 @@ template <class B> class Pool {
 
   /// Gives all free blocks back to the backend.
   void trim() {
-    for (auto& [bytes, list] : free_)
-      while (list) {
-        detail::Block<B>* block = std::exchange(list, list->next_free);
+    for (auto& [bytes, free] : free_) {
+      for (detail::Block<B>* block : free) {
         Kernels<B>::deallocate(*backend_, block->data);
         held_ -= bytes;
+        --made_[bytes];
         block->next_free = std::exchange(spare_, block);
       }
+      free.clear();
+    }
   }
 
   std::size_t live_bytes() const { return live_; }      ///< in use now
@@ -127,9 +137,11 @@ template <class B> class Pool {
       return;
     }
     live_ -= block->bytes;
-    auto& list = free_[block->bytes];
-    block->next_free = std::exchange(list, block);
+    auto& free = free_.find(block->bytes)->second;
+    free.push_back(block);
+    std::push_heap(free.begin(), free.end(), higher);
   }
+  static bool higher(const detail::Block<B>* a, const detail::Block<B>* b) { return std::less<>{}(b->data, a->data); }
 
   detail::Block<B>* control_block() {
     if (!spare_) {
@@ -143,7 +155,8 @@ template <class B> class Pool {
 
   static constexpr std::size_t chunk_size = 256;
   B* backend_;
-  std::map<std::size_t, detail::Block<B>*> free_;
+  std::map<std::size_t, std::vector<detail::Block<B>*>> free_;  // heaps
+  std::map<std::size_t, std::size_t> made_;                     // blocks of each size, free or not
   std::vector<std::unique_ptr<detail::Block<B>[]>> chunks_;
   detail::Block<B>* spare_ = nullptr;
   std::size_t live_ = 0, peak_ = 0, held_ = 0;

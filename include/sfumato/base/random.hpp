@@ -7,7 +7,6 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <utility>
 
 SFUMATO_BEGIN
 
@@ -45,26 +44,30 @@ struct Random {
   /// Word `index`, 32 uniform bits.
   SFUMATO_HD constexpr std::uint32_t bits(std::uint64_t index) const { return words(index / 4)[index % 4]; }
   /// Uniform in the open interval (0, 1), 32 bits of resolution.
-  SFUMATO_HD constexpr double uniform(std::uint64_t index) const { return to_unit(bits(index)); }
+  SFUMATO_HD constexpr double uniform(std::uint64_t index) const { return uniform_of(bits(index)); }
   /// Uniform integer in [0, n); the bias is below n / 2^32.
   SFUMATO_HD constexpr std::uint32_t below(std::uint64_t index, std::uint32_t n) const {
     return static_cast<std::uint32_t>((std::uint64_t{bits(index)} * n) >> 32);
   }
   /// Four standard normals with indices 4*block ... 4*block+3: Box-Muller in double.
-  std::array<double, 4> normals(std::uint64_t block) const {
+  SFUMATO_HD std::array<double, 4> normals(std::uint64_t block) const {
     const auto w = words(block);
-    const auto [a, b] = box_muller(w[0], w[1]);
-    const auto [c, d] = box_muller(w[2], w[3]);
-    return {a, b, c, d};
+    const auto first = box_muller(w[0], w[1]), second = box_muller(w[2], w[3]);
+    return {first[0], first[1], second[0], second[1]};
   }
   /// Standard normal number `index`.
-  double normal(std::uint64_t index) const { return normals(index / 4)[index % 4]; }
+  SFUMATO_HD double normal(std::uint64_t index) const { return normal_of(words(index / 4), index % 4); }
+
+  /// What `uniform` makes of its word, and `normal` of the four of its block.
+  SFUMATO_HD static constexpr double uniform_of(std::uint32_t word) { return (word + 0.5) * 0x1p-32; }
+  SFUMATO_HD static double normal_of(const std::array<std::uint32_t, 4>& words, std::uint64_t k) {
+    return box_muller(words[k / 2 * 2], words[k / 2 * 2 + 1])[k % 2];
+  }
 
  private:
-  SFUMATO_HD static constexpr double to_unit(std::uint32_t word) { return (word + 0.5) * 0x1p-32; }
-  static std::pair<double, double> box_muller(std::uint32_t u, std::uint32_t v) {
-    const double radius = std::sqrt(-2.0 * std::log(to_unit(u)));
-    const double angle = 6.283185307179586476925286766559 * to_unit(v);
+  SFUMATO_HD static std::array<double, 2> box_muller(std::uint32_t u, std::uint32_t v) {
+    const double radius = std::sqrt(-2.0 * std::log(uniform_of(u)));
+    const double angle = 6.283185307179586476925286766559 * uniform_of(v);
     return {radius * std::cos(angle), radius * std::sin(angle)};
   }
 };

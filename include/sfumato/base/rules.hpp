@@ -182,6 +182,7 @@ struct rules;
 }
 
 namespace rule {
+struct Waived {};
 template <class Tag, bool IsTag> struct Waivable {
   static_assert(IsTag, "[waivable] only the tags of rules that allow it can be waived, such as rule::output_path");
 };
@@ -198,10 +199,6 @@ template <template <class> class... Rules> struct Require {
   using category = option::rules;
   template <class Design> static constexpr void check() { sfumato::require<Rules<Design>...>(); }
 };
-
-namespace rule {
-struct Waived {};
-}  // namespace rule
 
 /// `Rule`, or the empty `rule::Waived` where `Design` waives it by `Tag`; to derive from.
 template <class Design, class Tag, class Rule>

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <limits>
 #include <tuple>
+#include <type_traits>
 
 SFUMATO_BEGIN
 
@@ -41,9 +42,10 @@ struct TrainingMemory {
 /// and the backend's scratch memory. Measured on small models without Recompute, that is a tenth to a quarter of the
 /// activations.
 template <class Model, Element E = float, class... Inputs> constexpr TrainingMemory training_memory(Index batch) {
-  const Index buffer = buffer_elements<Model>() * Index(sizeof(E));
+  const Index buffer = buffer_elements<Model>() * Index(sizeof(compute_t<E>));
+  const Index copy = std::is_same_v<E, compute_t<E>> ? 0 : buffer_elements<Model>() * Index(sizeof(E));  // of weights: two, one to sample with
   const Cost cost = cost_of<Model, Inputs...>(batch);
-  return {buffer, buffer, 2 * buffer, 2 * buffer, cost.saved * Index(sizeof(E)) + cost.statistics * Index(sizeof(compute_t<E>))};
+  return {buffer + 2 * copy, buffer + copy, 2 * buffer, 2 * buffer, cost.saved * Index(sizeof(E)) + cost.statistics * Index(sizeof(compute_t<E>))};
 }
 
 /// `training_memory(batch).total()`.

@@ -62,7 +62,8 @@ struct NoProgress {
 };
 
 /// Draws one image per label by the solver `Method`: numbers first_image, first_image + 1, ... of `seed`. An image depends on
-/// its number, its label and the options, not on the batch it is drawn in. Returns a value of `Shape` (batch, ...), in the data's scale, not clipped.
+/// its number, its label and the options, not on the batch it is drawn in. Returns a value of `S` (batch, ...), in the data's
+/// scale, not clipped.
 template <IsShape S, class Method = Heun, class Ctx, class Model, class Objective, class Progress = NoProgress>
 auto sample(Ctx& ctx, const Model& model, const Objective& objective, std::span<const int> labels, std::uint64_t seed, Index first_image,
             const SamplerOptions& options, Progress&& progress = {}) {

@@ -16,12 +16,12 @@ template <int Grid, int HeadDim, int Prefix = 0> struct RotaryTable {
   static constexpr Index size = Index{rows} * width;
 
   static void fill(double* table) {
-    constexpr int half = HeadDim / 2;
+    constexpr int axis_width = HeadDim / 2;
     for (int token = 0; token < rows; ++token)
       for (int pair = 0; pair < HeadDim / 2; ++pair) {
-        const int patch = token - Prefix, in_half = pair % (half / 2);
-        const int position = patch < 0 ? 0 : pair < half / 2 ? patch / Grid : patch % Grid;
-        const double angle = position * std::pow(10000.0, -2.0 * in_half / half);
+        const int patch = token - Prefix, in_half = pair % (axis_width / 2);
+        const int position = patch < 0 ? 0 : pair < axis_width / 2 ? patch / Grid : patch % Grid;
+        const double angle = position * std::pow(10000.0, -2.0 * in_half / axis_width);
         *table++ = std::cos(angle);
         *table++ = std::sin(angle);
       }

@@ -5,6 +5,7 @@
 #include <sfumato/ops/operands.hpp>
 
 #include <concepts>
+#include <tuple>
 
 SFUMATO_BEGIN
 namespace ops {
@@ -33,11 +34,11 @@ template <class F, class E> struct PointwiseForward {
 template <class F, class E> struct PointwiseBackward {
   const E *d_y, *x;
   E* d_x;
-  bool accumulate;
+  Index accumulate;
   SFUMATO_HD void operator()(Index i) const {
     using C = compute_t<E>;
     const C d = static_cast<C>(d_y[i]) * F::derivative(static_cast<C>(x[i]));
-    d_x[i] = static_cast<E>(accumulate ? static_cast<C>(d_x[i]) + d : d);
+    d_x[i] = static_cast<E>(accumulate != 0 ? static_cast<C>(d_x[i]) + d : d);
   }
 };
 // The two kernels of either kind of activation.
@@ -54,6 +55,11 @@ template <class Ctx, Pointwise F, class E> void activate_backward(Ctx& ctx, F, I
   kernels<Ctx>::for_each(ctx.device(), n, n, PointwiseBackward<F, E>{d_y, x, d_x, accumulate});
 }
 }  // namespace detail
+
+/// The loops that `F` needs, for each type of element: for who must name them, such as backend::cuda::instantiate_loops.
+template <Pointwise F>
+using PointwiseLoops = std::tuple<detail::PointwiseForward<F, float>, detail::PointwiseBackward<F, float>, detail::PointwiseForward<F, double>,
+                                  detail::PointwiseBackward<F, double>, detail::PointwiseForward<F, bf16>, detail::PointwiseBackward<F, bf16>>;
 
 /// y = act(x), elementwise; `act` is one of the backends' own (`Activation::silu`) or a `Pointwise` function.
 template <class Ctx, AnyValue X, class Act> constexpr auto activation(Ctx& ctx, const X& x, Act act) {

@@ -71,10 +71,16 @@ template <class Ctx, AnyValue X, class E, class B> void output(Ctx& ctx, const X
   kernels<Ctx>::linear_combination(ctx.device(), Index{1}, x.size(), &one, ctx.data(x), nullptr, static_cast<const E*>(nullptr), out.data(), false);
 }
 
-/// Copies a value's elements to the host.
-template <class Ctx, AnyValue X, class E> void output(Ctx& ctx, const X& x, std::span<E> out) {
+/// Copies a value's elements to the host, as elements of another type on request.
+template <class Ctx, AnyValue X, Element E> void output(Ctx& ctx, const X& x, std::span<E> out) {
   check(Index(out.size()) == x.size(), "shape", "a value of ", x.size(), " elements cannot be copied to ", out.size());
-  kernels<Ctx>::download(ctx.device(), out.data(), ctx.data(x), x.size());
+  if constexpr (std::is_same_v<E, typename Ctx::element>) {
+    kernels<Ctx>::download(ctx.device(), out.data(), ctx.data(x), x.size());
+  } else {
+    const auto host = ctx.workspace().template host<typename Ctx::element>(out.size());
+    kernels<Ctx>::download(ctx.device(), host.data(), ctx.data(x), x.size());
+    std::transform(host.begin(), host.end(), out.begin(), [](auto v) { return static_cast<E>(v); });
+  }
 }
 
 /// Standard normal times `scale`: sample b takes the numbers of the stream from (first + b) * S::row on.
@@ -114,11 +120,11 @@ template <int Dim, class Ctx> constexpr auto sinusoidal(Ctx& ctx, std::span<cons
   } else {
     return input_from<Shape<dynamic, Dim>>(ctx, Index(times.size()), [&](auto* out) {
       using E = std::remove_reference_t<decltype(*out)>;
-      constexpr int half = Dim / 2;
+      constexpr int frequencies = Dim / 2;
       for (const double t : times)
         for (int k = 0; k < Dim; ++k) {
-          const double angle = t * std::exp(-std::log(max_period) * (k % half) / half);
-          *out++ = static_cast<E>(k < half ? std::cos(angle) : std::sin(angle));
+          const double angle = t * std::exp(-std::log(max_period) * (k % frequencies) / frequencies);
+          *out++ = static_cast<E>(k < frequencies ? std::cos(angle) : std::sin(angle));
         }
     });
   }

@@ -36,7 +36,7 @@ template <class T> std::map<std::string, std::string> settings(const T& trainer)
 /// and objective, and the number of training samples.
 template <class T> void save_checkpoint(const std::filesystem::path& path, T& trainer) {
   using B = typename T::backend;
-  using E = typename T::element;
+  using E = typename T::master;
   std::vector<std::pair<std::string, const Array<B, E>*>> buffers;
   trainer.for_each_buffer([&](const char* name, const Array<B, E>& array) { buffers.emplace_back(name, &array); });
   auto metadata = detail::settings(trainer);

@@ -95,9 +95,13 @@ template <class T, class Data> Ended run_training(T& trainer, const Data& data, 
     if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, trainer);
     saved = trainer.step_count();
   };
+  struct Drop {  // the next call may come with other data
+    T& trainer;
+    ~Drop() { trainer.drop_ahead(); }
+  } drop_at_end{trainer};
   bool stop = false;
   while (trainer.step_count() < options.steps && !stop) {
-    const StepResult result = trainer.step(data);
+    const StepResult result = trainer.step(data, trainer.step_count() + 1 < options.steps);
     stop = InterruptGuard::interrupted() || (options.seconds > 0 && seconds() > options.seconds);
     const bool last = stop || result.step == options.steps;
     const double elapsed = seconds(), done = double(result.step - first);

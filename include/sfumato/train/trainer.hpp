@@ -11,6 +11,7 @@
 #include <concepts>
 #include <memory>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 SFUMATO_BEGIN
@@ -108,20 +109,23 @@ class ShuffledOrder {
   std::vector<Index> order_;
 };
 
-/// Trains `Model` on samples of shape `Sample` (batch, ...) by `objective.loss(ctx, model, samples, labels)`.
-/// The state is flat buffers and a step number, and everything random is a function of the seed and that number, so a
+/// Trains `Model` on samples of shape `Sample` (batch, ...) by `objective.loss(ctx, model, samples, labels)`. The model computes
+/// in elements `E`; weights, averages and the optimiser's state are of `compute_t<E>`: with bf16 the model sees a copy of the
+/// weights, and its gradients are added up in f32. The state is flat buffers and a step number, and everything random is a function of the seed and that number, so a
 /// resumed run goes on bit for bit.
 template <class Model, IsShape Sample, class Objective, Backend B, Element E = float, Optimiser O = AdamW> class Trainer {
  public:
   using backend = B;
   using element = E;
+  using master = compute_t<E>;  ///< of weights and optimiser
 
   Trainer(B& device, Objective trained_for, TrainOptions options, O optimise_by = {})
       : objective(std::move(trained_for)), optimiser(std::move(optimise_by)), options_(options), workspace_(device), tape_(workspace_),
-        size_(bind(model_)), weights_(device, size_), gradients_(device, size_), ema1_(device, size_), ema2_(device, size_) {
+        size_(bind(model_)), weights_(device, size_), gradients_(device, size_), ema1_(device, size_), ema2_(device, size_),
+        copy_(device, mixed ? size_ : 0), copy_gradients_(device, mixed ? size_ : 0), working_(device, mixed ? size_ : 0) {
     options.validate();
     optimiser.validate();
-    std::vector<E> host(static_cast<std::size_t>(size_), E(0.0));
+    std::vector<master> host(static_cast<std::size_t>(size_), master(0));
     initialise(model_, options.seed, host.data());
     for (auto* buffer : {&weights_, &ema1_, &ema2_}) buffer->upload(host);
     for (std::size_t i = 0; i < O::state.size(); ++i) state_.emplace_back(device, size_);
@@ -134,13 +138,22 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   const TrainOptions& options() const { return options_; }
   Index step_count() const { return step_; }
   Workspace<B>& workspace() { return workspace_; }
-  /// The context that `weights` of this layout are run in, for sampling between steps.
-  Run<B, E> run(const Array<B, E>& weights) { return {workspace_, weights}; }
+  /// `weights` of this layout as the model computes with them: with bf16 a copy, which lasts until the next call.
+  const Array<B, E>& working(const Array<B, master>& weights) {
+    if constexpr (mixed) {
+      convert(weights, working_, false);
+      return working_;
+    } else {
+      return weights;
+    }
+  }
+  /// The context that `weights` of this layout are run in, for sampling between steps; it lasts as long as `working(weights)`.
+  Run<B, E> run(const Array<B, master>& weights) { return {workspace_, working(weights)}; }
 
-  Array<B, E>& weights() { return weights_; }
-  Array<B, E>& gradients() { return gradients_; }
-  Array<B, E>& ema1() { return ema1_; }
-  Array<B, E>& ema2() { return ema2_; }
+  Array<B, master>& weights() { return weights_; }
+  Array<B, master>& gradients() { return gradients_; }
+  Array<B, master>& ema1() { return ema1_; }
+  Array<B, master>& ema2() { return ema2_; }
 
   /// Name and buffer of everything that a checkpoint keeps.
   template <class Visit> void for_each_buffer(Visit&& visit) {
@@ -155,27 +168,40 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
     step_ = step;
     data_size_ = samples;
     order_.reset();
+    drop_ahead();
+  }
+  /// Forgets what was loaded for a next step.
+  void drop_ahead() {
+    for (Ahead& batch : ahead_) batch.at = {};
   }
   /// Number of training samples; 0 before the first step.
   Index data_size() const { return data_size_; }
 
-  /// One step on the next batch of `data`. Throws Error("non-finite-loss"), the parameters as they were, when the loss or
-  /// its gradient is not a number.
-  template <TrainingData<E> Data> StepResult step(const Data& data) {
+  /// One step on the next batch of `data`. With `more` the next step will be on the same data, whose batch a device with memory of
+  /// its own is then given while it still computes on this one. Throws Error("non-finite-loss"), the parameters as they were,
+  /// when the loss or its gradient is not a number.
+  template <TrainingData<E> Data> StepResult step(const Data& data, bool more = false) {
     check(data.size() > 0, "dataset", "the training set is empty");
     if constexpr (requires { data.template require_shape<Sample>(); }) data.template require_shape<Sample>();
     check(data_size_ == 0 || data_size_ == data.size(), "dataset", "this run began with ", data_size_, " training samples, found ", data.size());
     if (!order_) order_ = std::make_unique<ShuffledOrder>(data_size_ = data.size(), options_.seed);
     Kernels<B>::fill(workspace_.backend(), size_, 0.0, gradients_.data());
+    if constexpr (mixed) convert(weights_, copy_, false);
     const Index micro = options_.batch / options_.accumulate;
     double loss = 0;
-    for (Index part = 0; part < options_.accumulate; ++part) loss += micro_batch(data, part * micro, micro);
+    for (Index part = 0; part < options_.accumulate; ++part) {
+      const bool last = part + 1 == options_.accumulate;
+      const Place next = !last ? Place{step_, (part + 1) * micro} : more ? Place{step_ + 1, 0} : Place{};
+      loss += micro_batch(data, {step_, part * micro}, micro, next);
+    }
     loss /= double(options_.accumulate);
-    const double norm = std::sqrt(Kernels<B>::squared_norm(workspace_.backend(), size_, static_cast<const E*>(gradients_.data())));
+    const double norm = std::sqrt(Kernels<B>::squared_norm(workspace_.backend(), size_, static_cast<const master*>(gradients_.data())));
     check(std::isfinite(loss) && std::isfinite(norm), "non-finite-loss", "step ", step_ + 1, ": the loss is ", loss,
           " and its gradient's norm ", norm, "; the parameters are those of step ", step_);
     const double rate = options_.rate(step_);
+    submit(false);  // so that the update is a list of its own
     update(rate, options_.clip > 0 && norm > options_.clip ? options_.clip / norm : 1.0);
+    submit(true);
     return {++step_, loss, norm, rate};
   }
 
@@ -183,25 +209,44 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   O optimiser;
 
  private:
-  template <class Data> double micro_batch(const Data& data, Index first, Index count) {
+  /// A micro-batch of a step begins at sample `first` of its batch.
+  struct Place {
+    Index step = -1, first = 0;
+    bool operator==(const Place&) const = default;
+  };
+
+  /// Writes the samples and their labels.
+  template <class Data> void load(const Data& data, const Place& at, Index count, E* samples, int* labels) {
+    const Random flips{options_.seed, Stream::flip, static_cast<std::uint32_t>(at.step)};
+    for (Index b = 0; b < count; ++b) {
+      const bool flip = options_.flip && (flips.bits(static_cast<std::uint64_t>(at.first + b)) & 1u);
+      labels[b] = data.load(order_->at(at.step * options_.batch + at.first + b), flip, samples + b * Sample::row);
+    }
+  }
+  template <class Data> double micro_batch(const Data& data, const Place& at, Index count, const Place& next) {
     auto labels = workspace_.template host<int>(static_cast<std::size_t>(count));
-    const StepRandom random{options_.seed, static_cast<std::uint32_t>(step_), first};
-    Record<B, E> ctx(tape_, weights_, gradients_, random);
-    const auto fill = [&](E* out) {
-      const Random flips{options_.seed, Stream::flip, random.step};
-      for (Index b = 0; b < count; ++b) {
-        const bool flip = options_.flip && (flips.bits(static_cast<std::uint64_t>(first + b)) & 1u);
-        labels[static_cast<std::size_t>(b)] = data.load(order_->at(step_ * options_.batch + first + b), flip, out + b * Sample::row);
+    const StepRandom random{options_.seed, static_cast<std::uint32_t>(at.step), at.first};
+    Record<B, E> ctx = context(random);
+    const auto samples = [&] {
+      if constexpr (loads_ahead) {
+        Ahead& batch = take_ahead(data, at, count);
+        std::copy(batch.labels.begin(), batch.labels.end(), labels.begin());
+        return ops::borrow(ctx, View<const E, Sample, B>{batch.samples.data(), count});
+      } else {
+        return ops::input_from<Sample>(ctx, count, [&](E* out) { load(data, at, count, out, labels.data()); });
       }
-    };
-    const auto samples = ops::input_from<Sample>(ctx, count, fill);
+    }();
     double value = 0;
     try {
       const auto loss = objective.loss(ctx, model_, samples, std::span<const int>{labels.data(), labels.size()});
-      E host{};
-      ops::output(ctx, loss, std::span(&host, 1));
-      value = static_cast<double>(host);
       ctx.backward(loss, 1.0 / double(options_.accumulate));
+      if constexpr (mixed) convert(copy_gradients_, gradients_, true);
+      if constexpr (loads_ahead)
+        if (next.step >= 0) {
+          submit(false);  // the device begins, and the host loads meanwhile
+          load_ahead(ahead_[turn_], data, next, count);
+        }
+      ops::output(ctx, loss, std::span(&value, 1));  // last, since it waits for the device
     } catch (...) {
       tape_.clear();
       throw;
@@ -209,10 +254,65 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
     return value;
   }
 
+  // Two batches on the device: one in use, one on its way.
+  static constexpr bool loads_ahead = requires(B& b, E* to, Index n) { Kernels<B>::upload_ahead(b, to, static_cast<const E*>(to), n); };
+  struct Ahead {
+    Place at;
+    const void* data = nullptr;
+    bool settled = false;  ///< nothing that was done to the memory before is still under way
+    Array<B, E> samples;
+    std::vector<int> labels;
+  };
+  template <class Data> void load_ahead(Ahead& batch, const Data& data, const Place& at, Index count) {
+    batch.at = {};  // nothing, if this throws
+    batch.labels.resize(static_cast<std::size_t>(count));
+    B& device = workspace_.backend();
+    const Index size = count * Sample::row;
+    if (batch.samples.size() < size)
+      for (Ahead& each : ahead_) {
+        each.samples = Array<B, E>(device, size);
+        each.settled = false;
+        each.at = {};
+      }
+    const auto host = workspace_.template host<E>(static_cast<std::size_t>(size));
+    load(data, at, count, host.data(), batch.labels.data());
+    if (!std::exchange(batch.settled, true)) Kernels<B>::upload(device, batch.samples.data(), static_cast<const E*>(host.data()), size);
+    else Kernels<B>::upload_ahead(device, batch.samples.data(), static_cast<const E*>(host.data()), size);
+    batch.at = at;
+    batch.data = &data;
+  }
+  /// The batch whose turn it is. The other one may be filled from then on: the host has waited for the loss of what it held.
+  template <class Data> Ahead& take_ahead(const Data& data, const Place& at, Index count) {
+    Ahead& batch = ahead_[turn_];
+    turn_ = 1 - turn_;
+    if (batch.at != at || batch.data != &data) load_ahead(batch, data, at, count);
+    return batch;
+  }
+
+  /// Starts what was called so far, where calls wait; `whole`: all of it or, where it cannot be started, nothing.
+  void submit(bool whole) {
+    if constexpr (requires(B& b) { Kernels<B>::submit(b, whole); }) Kernels<B>::submit(workspace_.backend(), whole);
+  }
+
+  static constexpr bool mixed = !std::is_same_v<E, master>;
+
+  /// Of the next micro-batch.
+  Record<B, E> context(const StepRandom& random) {
+    if constexpr (mixed) {
+      Kernels<B>::fill(workspace_.backend(), size_, 0.0, copy_gradients_.data());
+      return {tape_, copy_, copy_gradients_, random};
+    } else {
+      return {tape_, weights_, gradients_, random};
+    }
+  }
+  template <class From, class To> void convert(const Array<B, From>& from, Array<B, To>& to, bool accumulate) {
+    Kernels<B>::convert(workspace_.backend(), size_, from.data(), to.data(), accumulate);
+  }
+
   void update(double rate, double gradient_scale) {
-    std::array<E*, O::state.size()> state;
+    std::array<master*, O::state.size()> state;
     for (std::size_t i = 0; i < state.size(); ++i) state[i] = state_[i].data();
-    optimiser.update(OptimiserStep<B, E>{workspace_, trained_, weights_.data(), gradients_.data(), state, ema1_.data(), ema2_.data(), options_.ema1,
+    optimiser.update(OptimiserStep<B, master>{workspace_, trained_, weights_.data(), gradients_.data(), state, ema1_.data(), ema2_.data(), options_.ema1,
                                          options_.ema2, rate, gradient_scale, step_ + 1});
   }
 
@@ -221,8 +321,11 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   Workspace<B> workspace_;
   Tape<B, E> tape_;
   Index size_;
-  Array<B, E> weights_, gradients_, ema1_, ema2_;
-  std::vector<Array<B, E>> state_;
+  Array<B, master> weights_, gradients_, ema1_, ema2_;
+  Array<B, E> copy_, copy_gradients_, working_;  // where E is not `master`
+  std::vector<Array<B, master>> state_;
+  std::array<Ahead, 2> ahead_;
+  std::size_t turn_ = 0;
   std::vector<ParameterInfo> table_;
   std::vector<const ParameterInfo*> trained_;
   std::unique_ptr<ShuffledOrder> order_;

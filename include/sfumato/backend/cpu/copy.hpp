@@ -4,6 +4,7 @@
 #include <sfumato/backend/cpu/context.hpp>
 
 #include <array>
+#include <type_traits>
 
 SFUMATO_BEGIN
 namespace backend::cpu {
@@ -30,6 +31,13 @@ struct Copy {
     } else {
       part(0, outer.extent, 0);
     }
+  }
+
+  template <class From, class To> static void convert(Cpu& backend, Index n, const From* x, To* y, bool accumulate) {
+    using C = std::conditional_t<std::is_same_v<From, double> || std::is_same_v<To, double>, double, float>;
+    backend.parallel(n, n, [&](Index begin, Index end, int) {
+      for (Index i = begin; i < end; ++i) y[i] = static_cast<To>(accumulate ? static_cast<C>(y[i]) + static_cast<C>(x[i]) : static_cast<C>(x[i]));
+    });
   }
 
  private:

@@ -79,7 +79,7 @@ template <class T> struct GemmType {
     } else {
       for (Index i = 0; i < rows; ++i)
         for (Index j = 0; j < cols; ++j)
-          c[i * c_row + j] = reference::activate(activation, c[i * c_row + j] + (bias != nullptr ? bias[j] : 0));
+          c[i * c_row + j] = activate(activation, c[i * c_row + j] + (bias != nullptr ? bias[j] : 0));
     }
   }
 };
@@ -250,7 +250,7 @@ struct Gemm {
       for (Index i = 0; i < s.m; ++i)
         for (Index j = 0; j < s.n; ++j)
           c[batch * s.c_batch + i * s.c_row + j] =
-              static_cast<T>(reference::activate(activation, reference::value_or(bias, j, 0)));
+              static_cast<T>(activate(activation, reference::value_or(bias, j, 0)));
   }
 };
 

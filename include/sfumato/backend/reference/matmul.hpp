@@ -52,6 +52,10 @@ struct Matmul {
     copy_loop(s, 0, src, dst, accumulate);
   }
 
+  template <class From, class To> static void convert(Reference&, Index n, const From* x, To* y, bool accumulate) {
+    for (Index i = 0; i < n; ++i) store(y[i], static_cast<double>(x[i]), accumulate);
+  }
+
  private:
   /// Loop number `level` and, inside it, the others.
   template <class T> static void copy_loop(const CopyShape& s, int level, const T* src, T* dst, bool accumulate) {

@@ -1,6 +1,7 @@
 // Reference: elementwise kernels, losses, random numbers and the optimiser.
 #pragma once
 
+#include <sfumato/backend/activations.hpp>
 #include <sfumato/backend/reference/memory.hpp>
 
 #include <cmath>
@@ -11,47 +12,6 @@ namespace backend {
 struct Reference;
 
 namespace reference {
-
-inline constexpr double gelu_tanh_root = 0.79788456080286535588;  // sqrt(2 / pi)
-inline constexpr double gelu_tanh_cubic = 0.044715;
-
-inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-inline double silu(double x) { return x * sigmoid(x); }
-inline double silu_derivative(double x) { return sigmoid(x) * (1 + x * (1 - sigmoid(x))); }
-
-inline double activate(Activation activation, double x) {
-  switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return x > 0 ? x : 0;
-    case Activation::silu:
-      return silu(x);
-    case Activation::gelu_erf:
-      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::gelu_tanh:
-      return 0.5 * x * (1 + std::tanh(gelu_tanh_root * (x + gelu_tanh_cubic * x * x * x)));
-  }
-  return x;
-}
-
-inline double activate_derivative(Activation activation, double x) {
-  switch (activation) {
-    case Activation::none:
-      return 1;
-    case Activation::relu:
-      return x > 0 ? 1 : 0;
-    case Activation::silu:
-      return silu_derivative(x);
-    case Activation::gelu_erf:
-      return 0.5 * (1 + std::erf(x / std::sqrt(2.0))) + 0.5 * gelu_tanh_root * x * std::exp(-0.5 * x * x);
-    case Activation::gelu_tanh: {
-      const double t = std::tanh(gelu_tanh_root * (x + gelu_tanh_cubic * x * x * x));
-      return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * gelu_tanh_root * (1 + 3 * gelu_tanh_cubic * x * x);
-    }
-  }
-  return 1;
-}
 
 struct Pointwise {
   template <class T> static void activation(Reference&, Activation kind, Index n, const T* x, T* y) {
