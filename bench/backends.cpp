@@ -4,6 +4,7 @@
 //
 // writes backends.csv and backends.png to the folder. The ceilings are those of the same run: the rate of a large matrix product
 // of the same elements, and of a large copy. A share is of the one that bounds the op. A training step is taken for three forward passes.
+// Each case has a backend of its own, so that the memory it takes is known.
 #include "../examples/common/device.hpp"
 #include "../examples/common/plot.hpp"
 
@@ -16,6 +17,8 @@
 
 #include <cstdio>
 #include <cstring>
+#include <ctime>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <vector>
@@ -33,12 +36,26 @@ struct Work {
   bool memory_bound = false;
 };
 struct Row {
-  std::string name, backend;
+  std::string name, backend, machine;
   double seconds;
   Work work;
-  double share, peak_bytes;
+  double share = 1, peak_bytes = 0;
+  double outside = 0;  ///< of a sampling loop: the share of its time that its evaluations of the model do not take
 };
 std::vector<Row> rows;
+
+/// What a row was measured on: the GPU with its driver, or the CPU.
+template <class B> std::string machine_of(B& device) {
+  if constexpr (!host_memory<B>) {
+    const int driver = device.api().driver();
+    return text(device.api().properties().name, ", driver for CUDA ", driver / 1000, '.', driver % 1000 / 10);
+  } else {
+    std::string line;
+    for (std::ifstream file("/proc/cpuinfo"); std::getline(file, line);)
+      if (line.starts_with("model name")) return text(line.substr(line.find(':') + 2), ", ", device.threads(), " threads");
+    return text(device.threads(), " threads");
+  }
+}
 
 void wait(auto& device) {
   if constexpr (requires { device.synchronize(); }) device.synchronize();
@@ -66,7 +83,9 @@ template <class B, class E> class Suite {
   using Image = JiT_B_16::ImageShape;
   using Objective = FlowObjective<Space::x, Space::v>;
 
-  Suite(std::shared_ptr<B> device, std::string name) : device_(std::move(device)), name_(std::move(name)) {}
+  /// `new_device()` makes a backend.
+  template <class NewDevice> Suite(const NewDevice& new_device, std::string name)
+      : new_device_([=] { return std::make_unique<B>(new_device()); }), device_(new_device_()), name_(std::move(name)), machine_(machine_of(*device_)) {}
 
   void add_ops() {
     const Index tokens = 288, batch = 64, rows_ = batch * tokens, width = 768, hidden = 2048, heads = 12, head = 64;
@@ -115,9 +134,38 @@ template <class B, class E> class Suite {
         K::gated_residual(*device_, shape, in(x), in(h), in(m), y.data());
       };
     });
+    add("gated residual, backward", passes(rows_ * width, 4), [=, this] {  // d_y is read twice
+      return [=, this, d_y = numbers(rows_ * width), h = numbers(rows_ * width), m = numbers(batch * 6 * width), d_h = numbers(rows_ * width), d_m = numbers(batch * 6 * width)]() mutable {
+        K::gated_residual_backward(*device_, shape, in(d_y), in(h), in(m), d_h.data(), false, d_m.data());
+      };
+    });
+    if constexpr (!std::is_same_v<E, S>) {
+      const auto wide = [=](double narrow_passes, double wide_passes) {
+        return Work{.bytes = double(rows_ * width) * (double(sizeof(E)) * narrow_passes + double(sizeof(S)) * wide_passes), .memory_bound = true};
+      };
+      add("norm and modulation of a stream in f32", wide(1, 1), [=, this] {
+        return [=, this, x = wide_numbers(rows_ * width), w = numbers(width), m = numbers(batch * 6 * width), y = numbers(rows_ * width), rstd = statistics(rows_)]() mutable {
+          K::norm(*device_, NormKind::rms, shape, 1e-6, in(x), in(w), nullptr, in(m), in(m) + width, y.data(), nullptr, rstd.data());
+        };
+      });
+      add("gated residual of a stream in f32", wide(1, 2), [=, this] {
+        return [=, this, x = wide_numbers(rows_ * width), h = numbers(rows_ * width), m = numbers(batch * 6 * width), y = statistics(rows_ * width)]() mutable {
+          K::gated_residual(*device_, shape, in(x), in(h), in(m), y.data());
+        };
+      });
+    }
     add("QK-norm and rotary", passes(rows_ * width, 4), [=, this] {
       return [=, this, qkv = numbers(rows_ * 3 * width), w = numbers(2 * head), table = numbers(tokens * head), qk = numbers(rows_ * 2 * width), rstd = statistics(rows_ * 2 * heads)]() mutable {
         K::qk_norm_rotary(*device_, QkShape{rows_, tokens, heads, head, 1e-6}, in(qkv), in(w), in(w) + head, in(table), qk.data(), rstd.data());
+      };
+    });
+    add("QK-norm and rotary, backward", passes(rows_ * width, 6), [=, this] {
+      auto rstd = statistics(rows_ * 2 * heads);
+      K::fill(*device_, rows_ * 2 * heads, 1.0, rstd.data());
+      return [=, this, d_qk = numbers(rows_ * 2 * width), qkv = numbers(rows_ * 3 * width), w = numbers(2 * head), table = numbers(tokens * head), rstd = std::move(rstd),
+              d_qkv = numbers(rows_ * 3 * width), d_w = numbers(2 * head)]() mutable {
+        K::qk_norm_rotary_backward(*device_, QkShape{rows_, tokens, heads, head, 1e-6}, in(d_qk), in(qkv), in(w), in(w) + head, in(table), in(rstd), d_qkv.data(),
+                                   false, d_w.data(), d_w.data() + head);
       };
     });
     add("SwiGLU", passes(rows_ * hidden, 3), [=, this] {
@@ -128,6 +176,38 @@ template <class B, class E> class Suite {
         K::swiglu_backward(*device_, rows_, hidden, in(d_y), in(x), d_x.data(), false);
       };
     });
+    add("GELU", passes(rows_ * hidden, 2), [=, this] {
+      return [=, this, x = numbers(rows_ * hidden), y = numbers(rows_ * hidden)]() mutable { K::activation(*device_, Activation::gelu_tanh, rows_ * hidden, in(x), y.data()); };
+    });
+    add("dropout", passes(rows_ * hidden, 2), [=, this] {
+      return [=, this, x = numbers(rows_ * hidden), y = numbers(rows_ * hidden)]() mutable { K::dropout(*device_, Random{.seed = 1}, 0, rows_ * hidden, 0.2, in(x), y.data(), false); };
+    });
+    const Index classes = 1000;
+    add("softmax", passes(rows_ * classes, 2), [=, this] {
+      return [=, this, x = numbers(rows_ * classes), y = numbers(rows_ * classes)]() mutable { K::softmax(*device_, rows_, classes, in(x), y.data()); };
+    });
+    add("cross-entropy", passes(rows_ * classes, 2), [=, this] {
+      return [=, this, x = numbers(rows_ * classes), y = numbers(rows_ * classes), loss = statistics(1), labels = std::vector<int>(std::size_t(rows_), 7)]() mutable {
+        K::cross_entropy(*device_, rows_, classes, in(x), labels.data(), y.data(), loss.data());
+      };
+    });
+    add("cross-entropy, backward", passes(rows_ * classes, 2), [=, this] {
+      return [=, this, p = numbers(rows_ * classes), d_x = numbers(rows_ * classes), loss = wide_numbers(1), labels = std::vector<int>(std::size_t(rows_), 7)]() mutable {
+        K::cross_entropy_backward(*device_, rows_, classes, in(loss), in(p), labels.data(), d_x.data(), false);
+      };
+    });
+    add("weighted squared error", passes(batch * Image::row, 2), [=, this] {
+      return [=, this, x = numbers(batch * Image::row), y = numbers(batch * Image::row), loss = statistics(1), weight = std::vector<double>(std::size_t(batch), 1.0)]() mutable {
+        K::weighted_mse(*device_, batch, Image::row, in(x), in(y), weight.data(), loss.data());
+      };
+    });
+    const CopyShape patches = ops::detail::patch_move<3, 16, 16, ops::PatchOrder::row_column_channel>(batch).loops;
+    for (const bool back : {false, true})
+      add(back ? "unpatchify" : "patchify", passes(batch * Image::row, 2), [=, this] {
+        return [=, this, x = numbers(batch * Image::row), y = numbers(batch * Image::row)]() mutable {
+          K::strided_copy(*device_, back ? ops::detail::reversed(patches) : patches, in(x), y.data(), false);
+        };
+      });
     add("bias gradient", passes(rows_ * 2 * hidden, 1), [=, this] {
       return [=, this, x = numbers(rows_ * 2 * hidden), y = numbers(2 * hidden)]() mutable { K::column_sum(*device_, rows_, 2 * hidden, in(x), y.data()); };
     });
@@ -135,6 +215,8 @@ template <class B, class E> class Suite {
       return [=, this, x = numbers(batch * Image::row)]() mutable { K::normal(*device_, Random{.seed = 1}, 0, batch * Image::row, 1.0, x.data()); };
     });
     const Index parameters = 131'123'712;
+    add("gradient norm", {.bytes = 1.0 * sizeof(S) * double(parameters), .memory_bound = true},
+        [=, this] { return [=, this, g = wide_numbers(parameters)]() mutable { benchmark::DoNotOptimize(K::squared_norm(*device_, parameters, in(g))); }; });
     add("AdamW and two averages", {.bytes = 11.0 * sizeof(S) * double(parameters), .memory_bound = true}, [=, this] {
       const auto make = [=, this] { return statistics(parameters); };
       return [=, this, w = make(), g = make(), m = make(), v = make(), e1 = make(), e2 = make()]() mutable {
@@ -150,7 +232,7 @@ template <class B, class E> class Suite {
       auto weights = std::make_unique<Weights<Model, B, E>>(*device_, 1);
       Run<B, E> run(*workspace, weights->values());
       auto z = ops::normal<Image>(run, batch, {1, Stream::user});
-      peak_ = [pool = &workspace->pool()] { return double(pool->peak_bytes()); };
+      host_peak_ = [pool = &workspace->pool()] { return double(pool->peak_bytes()); };
       return [workspace = std::move(workspace), weights = std::move(weights), run, z, times = std::vector<double>(std::size_t(batch), 0.5),
               labels = std::vector<int>(std::size_t(batch), 7)]() mutable {
         weights->model()(run, z, std::span<const double>(times), std::span<const int>(labels));
@@ -160,7 +242,7 @@ template <class B, class E> class Suite {
   template <class Model> void add_training(const char* name, Index batch) {
     add(text(name, " training step, batch ", batch), {.macs = 3 * double(cost_of<Model>(batch).macs), .images = double(batch)}, [=, this] {
       auto trainer = std::make_unique<Trainer<Model, Image, Objective, B, E>>(*device_, Objective{}, TrainOptions{.batch = batch});
-      peak_ = [t = trainer.get()] { return double(t->workspace().pool().held_bytes()) + 6.0 * sizeof(S) * double(t->weights().size()); };
+      host_peak_ = [t = trainer.get()] { return double(t->workspace().pool().held_bytes()) + 6.0 * sizeof(S) * double(t->weights().size()); };
       return [trainer = std::move(trainer), data = std::make_unique<Noise<E>>()] { trainer->step(*data, true); };
     });
   }
@@ -171,7 +253,11 @@ template <class B, class E> class Suite {
       auto workspace = std::make_unique<Workspace<B>>(*device_);
       auto weights = std::make_unique<Weights<Model, B, E>>(*device_, 1);
       Run<B, E> run(*workspace, weights->values());
-      peak_ = [pool = &workspace->pool()] { return double(pool->peak_bytes()); };
+      host_peak_ = [pool = &workspace->pool()] { return double(pool->peak_bytes()); };
+      evaluations_ = [=, model = &weights->model(), z = ops::normal<Image>(run, batch, {1, Stream::user}), times = std::vector<double>(std::size_t(batch), 0.5),
+                      labels = std::vector<int>(std::size_t(batch), 7)]() mutable {
+        for (int i = 0; i < int(passes); ++i) (*model)(run, z, std::span<const double>(times), std::span<const int>(labels));
+      };
       return [steps, workspace = std::move(workspace), weights = std::move(weights), run, labels = std::vector<int>(std::size_t(batch), 7)]() mutable {
         sample<Image>(run, weights->model(), Objective{}, std::span<const int>(labels), 0, 0, {.steps = steps, .guidance = 3});
       };
@@ -184,6 +270,11 @@ template <class B, class E> class Suite {
     K::normal(*device_, Random{.seed = 1}, 0, n, 1.0, x.data());
     return x;
   }
+  Array<B, S> wide_numbers(Index n) const {
+    Array<B, S> x(*device_, n);
+    K::normal(*device_, Random{.seed = 2}, 0, n, 1.0, x.data());
+    return x;
+  }
   Array<B, S> statistics(Index n) const { return Array<B, S>(*device_, n); }
   template <class T> static const T* in(const Array<B, T>& x) { return x.data(); }
 
@@ -191,7 +282,10 @@ template <class B, class E> class Suite {
   template <class Make> void add(const std::string& name, const Work& work, Make make) {
     benchmark::RegisterBenchmark(text(name_, "/", name).c_str(), [=, this](benchmark::State& state) {
       const double flops = 2 * matrix(), bandwidth = copy();
-      peak_ = [] { return 0.0; };
+      device_ = nullptr;
+      device_ = new_device_();
+      host_peak_ = [] { return 0.0; };
+      evaluations_ = nullptr;
       auto run = make();
       for (int i = 0; i < 3; ++i) run();  // takes the memory; the graphs are captured
       wait(*device_);
@@ -209,21 +303,39 @@ template <class B, class E> class Suite {
         state.SetIterationTime(seconds * times);
       }
       const double rate = 2 * work.macs / best;
+      double outside = 0;
+      if (evaluations_) {
+        double inside = 1e300;
+        for (int i = 0; i < 4; ++i) {
+          const auto begin = Clock::now();
+          evaluations_();
+          wait(*device_);
+          inside = std::min(inside, seconds_since(begin));
+        }
+        outside = 1 - inside / best;
+        state.counters["outside"] = outside;
+        evaluations_ = nullptr;  // its values go before the workspace
+      }
       const double share = work.memory_bound ? work.bytes / best / bandwidth : rate / flops;
       state.counters["ms"] = 1e3 * best;
       state.counters["GFLOP/s"] = 1e-9 * rate;
       state.counters["GB/s"] = 1e-9 * work.bytes / best;
       state.counters["share"] = share;
       state.counters["images/s"] = work.images / best;
-      state.counters["peak_GiB"] = peak_() / 0x1p30;
-      rows.push_back({name, name_, best, work, share, peak_()});
+      state.counters["peak_GiB"] = peak() / 0x1p30;
+      rows.push_back({name, name_, machine_, best, work, share, peak(), outside});
     })->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(5);
   }
 
+  /// Taken from the device; of the host, what models hold there.
+  double peak() const {
+    if constexpr (requires { device_->arena(); }) return double(device_->arena().held_bytes());
+    else return host_peak_();
+  }
   double matrix() {
     if (matrix_ == 0) {
       matrix_ = example::matrix_rate<E>(*device_);
-      rows.push_back({"ceiling: matrix product", name_, 0, {.macs = matrix_}, 1, 0});
+      rows.push_back({"ceiling: matrix product", name_, machine_, 0, {.macs = matrix_}});
     }
     return matrix_;
   }
@@ -241,18 +353,20 @@ template <class B, class E> class Suite {
       wait(*device_);
       copy_ = std::max(copy_, times * 8.0 * double(n) / seconds_since(start));
     }
-    rows.push_back({"ceiling: copy", name_, 0, {.bytes = copy_, .memory_bound = true}, 1, 0});
+    rows.push_back({"ceiling: copy", name_, machine_, 0, {.bytes = copy_, .memory_bound = true}});
     return copy_;
   }
 
-  std::shared_ptr<B> device_;
-  std::string name_;
+  std::function<std::unique_ptr<B>()> new_device_;
+  std::unique_ptr<B> device_;
+  std::string name_, machine_;
   double matrix_ = 0, copy_ = 0;
-  std::function<double()> peak_;
+  std::function<double()> host_peak_;
+  std::function<void()> evaluations_;  ///< as many of the model as what is timed has
 };
 
 void add_cpu() {
-  static Suite<backend::Cpu, float> suite(std::make_shared<backend::Cpu>(), "cpu f32");
+  static Suite<backend::Cpu, float> suite([] { return 0; }, "cpu f32");
   suite.add_ops();
   suite.add_forward<JiT_B_16>("JiT-B/16", 4);
   suite.add_forward<JiT_L_16>("JiT-L/16", 2);
@@ -263,7 +377,7 @@ void add_cpu() {
 
 #if defined(EXAMPLES_CUDA)
 template <class E> void add_cuda(const char* name, backend::Tf32 tf32) {
-  static Suite<backend::Cuda, E> suite(std::make_shared<backend::Cuda>(backend::CudaOptions{.tf32 = tf32}), name);
+  static Suite<backend::Cuda, E> suite([tf32] { return backend::CudaOptions{.tf32 = tf32}; }, name);
   suite.add_ops();
   const auto models = [&]<class Model>(const char* model, Index batch) {
     suite.template add_forward<Model>(model, batch);
@@ -272,6 +386,7 @@ template <class E> void add_cuda(const char* name, backend::Tf32 tf32) {
   };
   if constexpr (std::is_same_v<E, bf16>) {
     models.template operator()<JiT_B_16>("JiT-B/16", 64);
+    models.template operator()<JiTImageNet<256, 16, JiTTrunk<768, 12, 12, 4, WideResidual>, 128>>("JiT-B/16, stream in f32,", 64);
     models.template operator()<JiT_L_16>("JiT-L/16", 64);
     models.template operator()<JiT_H_16>("JiT-H/16", 32);
   } else {
@@ -281,13 +396,16 @@ template <class E> void add_cuda(const char* name, backend::Tf32 tf32) {
 #endif
 
 void write(const std::filesystem::path& folder) {
-  std::string csv = "case,backend,milliseconds,gflops,gb_per_s,share,images_per_s,peak_gib\n";
+  char date[11];
+  const std::time_t now = std::time(nullptr);
+  std::strftime(date, sizeof date, "%F", std::gmtime(&now));
+  std::string csv = "case,backend,milliseconds,gflops,gb_per_s,share,images_per_s,peak_gib,outside_model,machine,date\n";
   std::vector<std::string> names;
   std::map<std::string, std::map<std::string, double>> shares;
   for (const Row& r : rows) {
     const double seconds = r.seconds > 0 ? r.seconds : 1;
     csv += text('"', r.name, "\",", r.backend, ',', 1e3 * r.seconds, ',', 2e-9 * r.work.macs / seconds, ',', 1e-9 * r.work.bytes / seconds, ',', r.share, ',',
-                r.work.images / seconds, ',', r.peak_bytes / 0x1p30, '\n');
+                r.work.images / seconds, ',', r.peak_bytes / 0x1p30, ',', r.outside, ",\"", r.machine, "\",", date, '\n');
     if (r.seconds == 0) continue;
     if (std::find(names.begin(), names.end(), r.name) == names.end()) names.push_back(r.name);
     shares[r.backend][r.name] = r.share;

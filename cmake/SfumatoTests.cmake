@@ -4,9 +4,12 @@ include("${CMAKE_CURRENT_LIST_DIR}/DoctestDiscover.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/SfumatoReject.cmake")
 
 # sfumato_add_unit_tests(<folder> <library> [<source>...]): tests/<folder>/*.cpp and further sources become the doctest
-# program test_<folder>, and each test case the CTest test "<folder>: <case>".
+# program test_<folder>, and each test case the CTest test "<folder>: <case>". Sources that match SFUMATO_TESTS_LEFT_OUT do not.
 function(sfumato_add_unit_tests folder library)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp")
+  if(SFUMATO_TESTS_LEFT_OUT)
+    list(FILTER sources EXCLUDE REGEX "${SFUMATO_TESTS_LEFT_OUT}")
+  endif()
   if(NOT sources)
     return()
   endif()

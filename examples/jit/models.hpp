@@ -11,12 +11,12 @@ namespace example {
 /// Fashion-MNIST, 28 x 28 grey, in patches of 7: 16 tokens of 49 values.
 using FashionJiT = sfumato::JiT<sfumato::ImagePatches<28, 1, 7, 10>,
                                 sfumato::Transformer<192, 6, sfumato::RMSNorm, sfumato::SwiGLU, sfumato::Heads<6>, sfumato::QKNorm, sfumato::Rotary,
-                                                     sfumato::AdaLNZero, sfumato::Context<4, 2>>,
+                                                     sfumato::AdaLNZero, sfumato::Context<4, 2>, sfumato::WideResidual>,
                                 sfumato::Head<sfumato::Linear>, sfumato::Bottleneck<32>>;
 /// 64 x 64 colour images from a folder, in patches of 8, up to 100 classes.
 using Folder64JiT = sfumato::JiT<sfumato::ImagePatches<64, 3, 8, 100>,
                                  sfumato::Transformer<384, 8, sfumato::RMSNorm, sfumato::SwiGLU, sfumato::Heads<6>, sfumato::QKNorm, sfumato::Rotary,
-                                                      sfumato::AdaLNZero, sfumato::Context<8, 2>>,
+                                                      sfumato::AdaLNZero, sfumato::Context<8, 2>, sfumato::WideResidual>,
                                  sfumato::Head<sfumato::Linear>, sfumato::Bottleneck<96>>;
 
 /// Calls `visit.template operator()<Model>(name)` for every known model.

@@ -21,7 +21,7 @@ namespace spaces {
 using namespace sfumato;
 
 using Input = ImagePatches<28, 1, 14, 10>;
-using Trunk = Transformer<128, 4, RMSNorm, SwiGLU, Heads<4>, QKNorm, Rotary, AdaLNZero>;
+using Trunk = Transformer<128, 4, RMSNorm, SwiGLU, Heads<4>, QKNorm, Rotary, AdaLNZero, WideResidual>;
 using Image = Shape<dynamic, 1, 28, 28>;
 
 /// The network is narrower than its tokens. For eps and v that breaks the rule `output_path`: here on purpose.

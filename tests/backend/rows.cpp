@@ -134,6 +134,44 @@ TEST_CASE_TEMPLATE("gated residual", T, float, double, bf16) {
   }
 }
 
+TEST_CASE("a wide residual stream: what norms read and gated residuals write is rounded to no less than f32") {
+  for (const auto& size_of : {std::array<Index, 3>{3, 5, 1}, {12, 32, 4}, {260, 20, 130}}) {
+    const Index rows = size_of[0], width = size_of[1], per_sample = size_of[2], stride = 2 * width, samples = rows / per_sample;
+    const RowShape s{rows, width, per_sample, stride};
+    const auto x = values<float>(rows * width, 1, 3), start = values<float>(rows * width, 2);
+    const auto h = values<bf16>(rows * width, 3), weight = values<bf16>(width, 4), modulation = values<bf16>(samples * stride, 5);
+    const bf16 *const shift = modulation.data(), *const scale = shift + width;
+    for (const NormKind kind : {NormKind::layer, NormKind::rms}) {
+      const auto norm = [&]<class K>(auto& backend, bf16* y, float* mean, float* rstd) {
+        K::norm(backend, kind, s, 1e-5, x.data(), weight.data(), nullptr, shift, scale, y, mean, rstd);
+        finish(backend);
+      };
+      verify<bf16>({zeros<bf16>(rows * width)}, "norm", [&]<class K>(auto& backend, auto& out) { norm.template operator()<K>(backend, out[0].data(), nullptr, nullptr); });
+      const auto statistics = [&]<class K>(auto& backend, auto& out) {
+        auto y = zeros<bf16>(rows * width);
+        norm.template operator()<K>(backend, y.data(), kind == NormKind::layer ? out[0].data() : nullptr, out[1].data());
+      };
+      std::vector<Vector<float>> kept{zeros<float>(rows), zeros<float>(rows)};
+      verify<float>(kept, "norm's statistics", statistics);
+      Reference reference;
+      statistics.template operator()<Host>(reference, kept);
+      const auto backward = [&]<class K>(auto& backend, float* d_x, bool accumulate, bf16* d_weight, bf16* d_shift, bf16* d_scale) {
+        K::norm_backward(backend, kind, s, h.data(), x.data(), weight.data(), nullptr, scale, kind == NormKind::layer ? kept[0].data() : nullptr, kept[1].data(),
+                         d_x, accumulate, d_weight, nullptr, d_shift, d_scale);
+      };
+      for (const bool accumulate : {false, true})
+        verify<float>({start}, "norm backward", [&]<class K>(auto& backend, auto& d) { backward.template operator()<K>(backend, d[0].data(), accumulate, nullptr, nullptr, nullptr); }, 4);
+      verify<bf16>({values<bf16>(width, 6), values<bf16>(samples * stride, 7)}, "norm backward, its sums",
+                   [&]<class K>(auto& backend, auto& d) { backward.template operator()<K>(backend, nullptr, false, d[0].data(), d[1].data(), d[1].data() + width); });
+    }
+    verify<float>({start}, "gated_residual", [&]<class K>(auto& backend, auto& out) { K::gated_residual(backend, s, x.data(), h.data(), scale, out[0].data()); });
+    for (const bool accumulate : {false, true})
+      verify<bf16>({values<bf16>(rows * width, 8), values<bf16>(samples * stride, 9)}, "gated_residual backward", [&]<class K>(auto& backend, auto& d) {
+        K::gated_residual_backward(backend, s, x.data(), h.data(), scale, d[0].data(), accumulate, d[1].data());
+      });
+  }
+}
+
 TEST_CASE_TEMPLATE("QK-norm and rotary embedding", T, float, double, bf16) {
   for (const Index width : {6, 7, 8, 32, 64, 72, 104})
     for (const bool norm : {false, true})
@@ -165,14 +203,18 @@ TEST_CASE_TEMPLATE("softmax and cross entropy", T, float, double, bf16) {
     verify<T>(
         {y[0], zeros<T>(1)}, "cross entropy",
         [&]<class K>(auto& backend, auto& out) {
-          K::cross_entropy(backend, rows, width, x.data(), labels.data(), out[0].data(), out[1].data());
+          Kept<T> loss(1);
+          K::cross_entropy(backend, rows, width, x.data(), labels.data(), out[0].data(), loss.data());
+          finish(backend);
+          loss.rounded(out[1]);
         },
         4);
+    const auto d_loss = values<compute_t<T>>(1, 2);
     for (const bool accumulate : {false, true})
       verify<T>(
           {start}, "cross entropy backward",
           [&]<class K>(auto& backend, auto& d) {
-            K::cross_entropy_backward(backend, rows, width, d_y.data(), y[0].data(), labels.data(), d[0].data(),
+            K::cross_entropy_backward(backend, rows, width, d_loss.data(), y[0].data(), labels.data(), d[0].data(),
                                       accumulate);
           },
           4);

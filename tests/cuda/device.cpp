@@ -280,6 +280,19 @@ TEST_CASE("what goes wrong has one error that names it") {
   CHECK(x.values() == before);
 }
 
+TEST_CASE("a product whose epilogue cannot be had is followed by a kernel of its own") {
+  Device device;
+  Guarded<float> a(device, numbers(100, 0)), b(device, numbers(100, 1)), bias(device, numbers(10, 2)), fused(device, numbers(100, 3)), split(device, numbers(100, 4));
+  const MatmulShape product{.m = 10, .n = 10, .k = 10, .a_row = 10, .a_col = 1, .b_row = 10, .b_col = 1, .c_row = 10};
+  const auto multiply = [&](float* c) { CudaKernels::matmul(device, product, in(a.data()), in(b.data()), c, false, in(bias.data()), Activation::relu); };
+  device.synchronize();
+  multiply(fused.data());
+  device.api().fail_next("epilogue", "the functionality is not supported");
+  multiply(split.data());
+  CHECK(device.commands().size() == 3);
+  CHECK(far(split.values(), fused.values()) < 1e-6);
+}
+
 TEST_CASE("a list that cannot be captured is launched one by one; a graph that cannot be launched is an error, and the next list runs") {
   Device device;
   Guarded<float> x(device, numbers(100, 0));

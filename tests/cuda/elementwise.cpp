@@ -68,15 +68,21 @@ TEST_CASE_TEMPLATE("adamw and its averages", T, ELEMENTS) {
   });
 }
 
+/// The gradient of a loss of elements T, which the emulated device can read too.
+template <class T> const compute_t<T>* d_loss_like(const T*) {
+  static const compute_t<T> d_loss{0.75};
+  return &d_loss;
+}
+
 TEST_CASE_TEMPLATE("gradients of the losses", T, ELEMENTS) {
   const double weight[] = {0.5, 2};
   const int labels[] = {0, 1, 0, 1};
   for (const bool add : {false, true}) {
-    compare_sizes<T, 5>([&](auto k, auto& b, Index n, auto* d, auto* x, auto* y, auto* d_x, auto* d_y) {
-      k.weighted_mse_backward(b, Index{2}, n / 2, in(d), in(x), in(y), weight, d_x, d_y, add);
+    compare_sizes<T, 4>([&](auto k, auto& b, Index n, auto* x, auto* y, auto* d_x, auto* d_y) {
+      k.weighted_mse_backward(b, Index{2}, n / 2, d_loss_like(x), in(x), in(y), weight, d_x, d_y, add);
     });
-    compare_sizes<T, 3>([&](auto k, auto& b, Index n, auto* d, auto* p, auto* d_x) {
-      if (n / 4 >= 2) k.cross_entropy_backward(b, Index{4}, n / 4, in(d), in(p), labels, d_x, add);
+    compare_sizes<T, 2>([&](auto k, auto& b, Index n, auto* p, auto* d_x) {
+      if (n / 4 >= 2) k.cross_entropy_backward(b, Index{4}, n / 4, d_loss_like(p), in(p), labels, d_x, add);
     });
   }
 }

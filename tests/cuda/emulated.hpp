@@ -107,7 +107,9 @@ class Api {
     return now_or_captured([step]() -> Status { run_thrust(step); return nullptr; });
   }
   template <class Kernel> Status prepare(const Grid&) { return nullptr; }
-  template <class T> Status plan(const backend::cuda::Product<T>&) { return nullptr; }
+  template <class T> Status plan(const backend::cuda::Product<T>& p) {
+    return p.bias == nullptr && p.activation == static_cast<Index>(Activation::none) ? nullptr : fails("epilogue");
+  }
   Status zero(void* to, std::size_t bytes) {
     return now_or_captured([=]() -> Status { std::memset(to, 0, bytes); return nullptr; });
   }

@@ -13,6 +13,8 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 using namespace sfumato;
@@ -122,6 +124,27 @@ TEST_CASE("bf16: training is that in f32 to its rounding, with weights of f32") 
     CHECK(found.gradient_norm == doctest::Approx(expected.gradient_norm).epsilon(0.05));
   }
   CHECK(distance(elements(mixed.weights()), elements(plain.weights())) < 5e-3);
+}
+
+TEST_CASE("bf16 with the residual stream in f32: the same bits with and without loading ahead, and pictures like those of f32") {
+  using Wide = JiT<ImagePatches<8, 1, 4, 3>, Transformer<32, 2, RMSNorm, SwiGLU, Heads<2>, QKNorm, Rotary, AdaLNZero, Context<2, 1>, WideResidual>>;
+  const auto run = []<class E>(auto device, std::type_identity<E>, bool ahead) {
+    const TrainOptions options{.batch = 4, .accumulate = 2, .learning_rate = 3e-3, .seed = 3};
+    Trainer<Wide, Wide::ImageShape, Objective, typename decltype(device)::element_type, E> trainer(*device, {}, options);
+    for (int i = 0; i < 4; ++i) trainer.step(Stripes{}, ahead && i < 3);
+    auto ctx = trainer.run(trainer.weights());
+    const std::vector<int> labels{0, 2, 1};
+    const auto images = sample<Wide::ImageShape>(ctx, trainer.model(), trainer.objective, labels, 7, 0, {.steps = 3, .guidance = 2, .guidance_low = 0.1});
+    std::vector<float> pixels(static_cast<std::size_t>(images.size()));
+    ops::output(ctx, images, std::span(pixels));
+    Values out = elements(trainer.weights());
+    out.insert(out.end(), pixels.begin(), pixels.end());
+    return out;
+  };
+  const std::type_identity<bf16> mixed;
+  const Values found = run(std::make_unique<Device>(), mixed, false);
+  CHECK(run(std::make_unique<Device>(), mixed, true) == found);
+  CHECK(distance(found, run(std::make_unique<Cpu>(1), std::type_identity<float>{}, false)) < 0.02);
 }
 
 TEST_CASE("a step that fails leaves the parameters as they were") {

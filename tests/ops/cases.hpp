@@ -298,6 +298,36 @@ struct GatedResidual : Case {
   using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>, Shape<dynamic, 3 * 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& h, const auto& m) { return ops::gated_residual<1>(ctx, x, h, m); }
 };
+struct GatedResidualWide : Case {
+  static constexpr std::string_view ops = "widen";
+  using Values = GatedResidual::Values;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x, const auto& h, const auto& m) { return GatedResidual::build(ctx, p, ops::widen(ctx, x), h, m); }
+};
+template <NormKind Kind> struct ModulatedNormWide : Case {
+  static constexpr std::string_view ops = "widen";
+  using Narrow = ModulatedNorm<Kind, true, Kind == NormKind::layer, 2, 0>;
+  using Parameters = typename Narrow::Parameters;
+  using Values = typename Narrow::Values;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x, const auto& m) { return Narrow::build(ctx, p, ops::widen(ctx, x), m); }
+};
+struct MoveWide : Case {
+  static constexpr std::string_view ops = "narrow";
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 2, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x, const auto& y) {
+    const auto joined = ops::concat<1>(ctx, ops::widen(ctx, x), ops::widen(ctx, y));
+    const auto turned = ops::permute<0, 2, 1>(ctx, ops::slice<1, 1, 5>(ctx, joined));
+    const auto sums = ops::broadcast<1, 3>(ctx, ops::mean<1>(ctx, ops::reshape<Shape<dynamic, 4, 8>>(ctx, turned)));
+    return ops::narrow(ctx, ops::combine(ctx, 0.5, sums, -2, ops::scale(ctx, 3, sums)));
+  }
+};
+struct CastWide : Case {
+  static constexpr std::string_view ops = "cast";
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) {
+    using Wide = typename std::remove_reference_t<decltype(ctx)>::wide;
+    return ops::cast<Wide>(ctx, ops::cast<Wide>(ctx, x));
+  }
+};
 struct GatedResidualFromItself : Case {
   static constexpr std::string_view ops = "gated_residual";
   using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 2 * 8>>;
@@ -362,7 +392,8 @@ using Cases = std::tuple<
     Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,
-    ModulatedNorm<NormKind::layer, false, false, 1, 2>, GatedResidual, GatedResidualFromItself, Embedding, Sinusoidal, Drop, NoDrop, WeightedMse,
+    ModulatedNorm<NormKind::layer, false, false, 1, 2>, GatedResidual, GatedResidualFromItself, GatedResidualWide,
+    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, CastWide, Embedding, Sinusoidal, Drop, NoDrop, WeightedMse,
     CrossEntropy>;
 
 /// Front doors that are no functions of values: inputs, outputs and noise, tested by name in inputs.cpp.

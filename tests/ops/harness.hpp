@@ -71,7 +71,7 @@ template <class E> std::vector<E> as(const Values& x) {
 }
 
 template <class Ctx, class V> Values host(Ctx& ctx, const V& v) {
-  std::vector<typename Ctx::element> elements(static_cast<std::size_t>(v.size()));
+  std::vector<typename V::element> elements(static_cast<std::size_t>(v.size()));
   ops::output(ctx, v, std::span(elements));
   return {elements.begin(), elements.end()};
 }
@@ -182,10 +182,11 @@ template <class C, class B, class E> class Bench {
   template <class Y> void seed(Record<B, E>& ctx, const Y& y, Gradients& out) {
     out.value = host(ctx, y);
     if (!y.handle.slot) return;
-    const auto d = as<E>(problem_.output_weights(out.value.size()));
-    const auto buffer = ctx.scratch(y.size());
-    Kernels<B>::upload(device_, static_cast<E*>(buffer.data()), d.data(), y.size());
-    ctx.add_gradient(static_cast<const E*>(buffer.data()), y.handle.slot);
+    using T = typename Y::element;
+    const auto d = as<T>(problem_.output_weights(out.value.size()));
+    const auto buffer = ctx.template scratch<T>(y.size());
+    Kernels<B>::upload(device_, static_cast<T*>(buffer.data()), d.data(), y.size());
+    ctx.add_gradient(static_cast<const T*>(buffer.data()), y.handle.slot);
   }
 
   const Problem<C>& problem_;

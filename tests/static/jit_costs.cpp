@@ -91,6 +91,12 @@ static_assert(cost_of<Small<Recompute>>(2).macs == cost_of<Small<>>(2).macs);
 static_assert(cost_of<Small<Recompute>>(2).parameters == cost_of<Small<>>(2).parameters);
 static_assert(10 * cost_of<Small<Recompute>>(2).saved < cost_of<Small<>>(2).saved);
 
+// A wide residual stream costs memory alone, and that in bf16: what the two norms of each block read, of 16 tokens, then of 48.
+static_assert(cost_of<Small<WideResidual>>(2).macs == cost_of<Small<>>(2).macs);
+static_assert(cost_of<Small<WideResidual>>(2).saved_wide - cost_of<Small<>>(2).saved_wide == 2 * 2 * (4 * 16 + 8 * 48) * 128);
+static_assert(training_memory<Small<WideResidual>, float>(2).activations == training_memory<Small<>, float>(2).activations);
+static_assert(training_memory<Small<WideResidual>, bf16>(2).activations == training_memory<Small<>, bf16>(2).activations + 2 * 2 * 2 * (4 * 16 + 8 * 48) * 128);
+
 // Every model has a cost: wrapped ones, those of other inputs, losses.
 static_assert(cost_of<Preconditioned<JiT_B_16, EdmPrecondition>>(2).macs == cost_of<JiT_B_16>(2).macs);
 using Namer = Classifier<ImagePatches<28, 1, 7, 10>, Transformer<64, 2, LayerNorm, GELU>>;
@@ -101,7 +107,7 @@ static_assert(training_memory<Namer, bf16, Grey>(1).weights == 2 * training_memo
 static_assert(training_memory<Namer, bf16, Grey>(1).gradients * 2 == 3 * training_memory<Namer, float, Grey>(1).gradients);
 static_assert(training_memory<Namer, bf16, Grey>(1).moments == training_memory<Namer, float, Grey>(1).moments);
 static_assert(training_memory<Namer, bf16, Grey>(1).activations * 2 ==
-              training_memory<Namer, float, Grey>(1).activations + 4 * cost_of<Namer, Grey>(1).statistics);
+              training_memory<Namer, float, Grey>(1).activations + 4 * cost_of<Namer, Grey>(1).saved_wide);
 constexpr Cost loss_cost = [] {
   Count count;
   const auto x = count.make<Shape<dynamic, 8>>(3), y = count.make<Shape<dynamic, 8>>(3);

@@ -15,7 +15,7 @@ SFUMATO_BEGIN
 struct Cost {
   Index macs = 0;            ///< multiply-adds of matrix products and attention, forward
   Index saved = 0;           ///< elements kept for the backward pass
-  Index statistics = 0;      ///< values kept beside them in compute_t of the element: norms' and softmax' row statistics
+  Index saved_wide = 0;      ///< kept in compute_t of the element: norms' and softmax' row statistics, a wide residual stream
   Index parameters = 0;      ///< trainable
   Index frozen = 0;          ///< stored but not trained
 };
@@ -23,14 +23,17 @@ struct Cost {
 /// Runs a model on symbols: `Value<Count, S>` holds a batch size and an id, nothing else.
 class Count {
  public:
-  struct Handle {
+  struct Id {
     int id = -1;
   };
+  template <class> using Handle = Id;
+  struct Wide {};
   using backend = Count;
   using element = Count;
+  using wide = Wide;
   static constexpr bool counting = true, recording = false;
 
-  template <class S> constexpr Value<Count, S> make(Index batch) { return {batch, {next_++}}; }
+  template <class S, class E = Count> constexpr Value<Count, S, E> make(Index batch) { return {batch, {next_++}}; }
 
   constexpr void macs(Index n) { cost.macs += n; }
   /// An op keeps this value for its backward pass; kept once, however many ops keep it.
@@ -39,12 +42,12 @@ class Count {
     if (value.handle.id < 0) return;
     check_capacity(id);
     const std::uint64_t bit = std::uint64_t{1} << (id % 64);
-    if (!(saved_[id / 64] & bit)) cost.saved += value.size();
+    if (!(saved_[id / 64] & bit)) (std::is_same_v<typename V::element, Wide> ? cost.saved_wide : cost.saved) += value.size();
     saved_[id / 64] |= bit;
   }
   /// An op keeps something of its own: elements, or row statistics.
   constexpr void save_elements(Index n) { cost.saved += n; }
-  constexpr void save_statistics(Index n) { cost.statistics += n; }
+  constexpr void save_statistics(Index n) { cost.saved_wide += n; }
 
   /// Runs `f(count)` for its multiply-adds alone: what it would keep is computed again later.
   template <class F> constexpr auto without_saving(F&& f) {
@@ -55,9 +58,9 @@ class Count {
     return y;
   }
 
-  template <class Table> constexpr auto constant() { return Value<Count, Shape<Table::rows, Table::width>>{1, {-1}}; }
+  template <class Table> constexpr auto constant() { return Value<Count, Shape<Table::rows, Table::width>, Count>{1, {-1}}; }
   /// A value without id: given from outside, never counted as kept.
-  template <class S> static constexpr Value<Count, S> input(Index batch) { return {batch, {-1}}; }
+  template <class S> static constexpr Value<Count, S, Count> input(Index batch) { return {batch, {-1}}; }
 
   Cost cost;
 

@@ -31,9 +31,9 @@ template <Backend B, Element E = float> class Tape {
 template <Backend B, Element E = float> class Record : public DeviceContext<B, E> {
  public:
   /// Data, and the place of its gradient; without a slot nothing flows back.
-  struct Handle {
+  template <class T> struct Handle {
     Buffer<B> data;
-    Slot<B> slot;
+    Slot<B, T> slot;
   };
   static constexpr bool recording = true;
 
@@ -56,17 +56,17 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
   /// The same tape with another model's weights and gradients (null: frozen).
   template <class Array, class Gradients> Record with(const Array& weights, Gradients&& gradients) const { return Record(*tape_, weights, gradients, random); }
 
-  template <class S> Value<Record, S> make(Index batch) { return {batch, {this->scratch(batch * S::row), {}}}; }
+  template <class S, class T = E> Value<Record, S, T> make(Index batch) { return {batch, {this->template scratch<T>(batch * S::row), {}}}; }
   /// A value of this memory.
-  template <class S> Value<Record, S> adopt(Index batch, Buffer<B> memory) { return {batch, {std::move(memory), {}}}; }
+  template <class S> Value<Record, S, E> adopt(Index batch, Buffer<B> memory) { return {batch, {std::move(memory), {}}}; }
 
-  template <class S> const E* data(const Value<Record, S>& v) const { return static_cast<const E*>(v.handle.data.data()); }
-  template <class S> E* mutable_data(const Value<Record, S>& v) const { return static_cast<E*>(v.handle.data.data()); }
+  template <class S, class T> const T* data(const Value<Record, S, T>& v) const { return static_cast<const T*>(v.handle.data.data()); }
+  template <class S, class T> T* mutable_data(const Value<Record, S, T>& v) const { return static_cast<T*>(v.handle.data.data()); }
 
   template <class Table> auto constant() {
-    return Value<Record, Shape<Table::rows, Table::width>>{1, {this->workspace_->template constant<Table, E>(), {}}};
+    return Value<Record, Shape<Table::rows, Table::width>, E>{1, {this->workspace_->template constant<Table, E>(), {}}};
   }
-  template <class To, class S> Value<Record, To> reinterpret(const Value<Record, S>& v, Index batch) {
+  template <class To, class S, class T> Value<Record, To, T> reinterpret(const Value<Record, S, T>& v, Index batch) {
     return {batch, {v.handle.data, {}}};
   }
 
@@ -79,35 +79,35 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
     else return static_cast<bool>(v.handle.slot);
   }
 
-  /// Leaves `closure(Record&, const E* d_y)` for `y` on the tape, if `needed`. It is skipped when no gradient reached y.
-  template <class S, class F> void record(Value<Record, S>& y, bool needed, F&& closure) {
+  /// Leaves `closure(Record&, const T* d_y)` for `y` on the tape, if `needed`. It is skipped when no gradient reached y.
+  template <class S, class T, class F> void record(Value<Record, S, T>& y, bool needed, F&& closure) {
     if (!needed) return;
-    y.handle.slot = Slot<B>(tape_->slots_, y.size());
+    y.handle.slot = Slot<B, T>(tape_->slots_, y.size());
     tape_->closures_.push([slot = y.handle.slot, weights = this->weights_, gradients = gradients_, random = random,
                            closure = std::forward<F>(closure)](Record& outer) mutable {
       if (!slot.gradient()) return;
       Record self(*outer.tape_, weights, gradients, random, Owned{});  // the model that recorded it, not the one that runs the tape
-      if constexpr (std::is_invocable_v<F&, Record&, Slot<B>&>) closure(self, slot);
-      else closure(self, static_cast<const E*>(slot.gradient().data()));
+      if constexpr (std::is_invocable_v<F&, Record&, Slot<B, T>&>) closure(self, slot);
+      else closure(self, static_cast<const T*>(slot.gradient().data()));
       slot.gradient() = {};
     });
   }
 
   /// Where an op puts the gradient of `v`, and whether it must add to what is there; null when nothing flows.
-  struct Into {
-    E* data;
+  template <class T> struct Into {
+    T* data;
     bool accumulate;
   };
-  Into gradient(const Slot<B>& slot) {
+  template <class T> Into<T> gradient(const Slot<B, T>& slot) {
     if (!slot) return {nullptr, false};
     const bool accumulate = static_cast<bool>(slot.gradient());
-    if (!accumulate) slot.gradient() = this->scratch(slot.size());
-    return {static_cast<E*>(slot.gradient().data()), accumulate};
+    if (!accumulate) slot.gradient() = this->template scratch<T>(slot.size());
+    return {static_cast<T*>(slot.gradient().data()), accumulate};
   }
-  template <class S> Into gradient(const Value<Record, S>& v) { return gradient(v.handle.slot); }
+  template <class S, class T> Into<T> gradient(const Value<Record, S, T>& v) { return gradient(v.handle.slot); }
   /// For ops that write only a part: zeroed at first use, always added to.
-  E* gradient_to_add(const Slot<B>& slot) {
-    const Into into = gradient(slot);
+  template <class T> T* gradient_to_add(const Slot<B, T>& slot) {
+    const Into<T> into = gradient(slot);
     if (into.data && !into.accumulate) Kernels<B>::fill(this->device(), slot.size(), 0.0, into.data);
     return into.data;
   }
@@ -117,34 +117,34 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
     else return flows(p) ? gradients_ + p.offset : nullptr;
   }
   /// Adds `from`'s gradient to `to`, without a copy when `to` is the first to get one. `from` may be left empty.
-  void move_gradient(Slot<B>& from, const Slot<B>& to) {
+  template <class T> void move_gradient(Slot<B, T>& from, const Slot<B, T>& to) {
     if (!to) return;
     if (!to.gradient()) {
       to.gradient() = std::move(from.gradient());
       from.gradient() = {};
       return;
     }
-    add_gradient(static_cast<const E*>(from.gradient().data()), to);
+    add_gradient(static_cast<const T*>(from.gradient().data()), to);
   }
   /// Adds an array to `to`'s gradient.
-  void add_gradient(const E* d, const Slot<B>& to) {
+  template <class T> void add_gradient(const T* d, const Slot<B, T>& to) {
     if (!to) return;
     const double one = 1;
     const auto [into, accumulate] = gradient(to);
-    Kernels<B>::linear_combination(this->device(), Index{1}, to.size(), &one, d, nullptr, static_cast<const E*>(nullptr), into, accumulate);
+    Kernels<B>::linear_combination(this->device(), Index{1}, to.size(), &one, d, nullptr, static_cast<const T*>(nullptr), into, accumulate);
   }
 
   // For users ---------------------------------------------------------------------------------------------------------
 
   /// Marks an input so that `gradient_of` it can be read after `backward`.
-  template <class S> void require_gradient(Value<Record, S>& v) { v.handle.slot = Slot<B>(tape_->slots_, v.size()); }
+  template <class S, class T> void require_gradient(Value<Record, S, T>& v) { v.handle.slot = Slot<B, T>(tape_->slots_, v.size()); }
   /// The gradient that `backward` left at an input; null where none arrived.
-  template <class S> const E* gradient_of(const Value<Record, S>& v) const {
-    return v.handle.slot ? static_cast<const E*>(v.handle.slot.gradient().data()) : nullptr;
+  template <class S, class T> const T* gradient_of(const Value<Record, S, T>& v) const {
+    return v.handle.slot ? static_cast<const T*>(v.handle.slot.gradient().data()) : nullptr;
   }
   /// Runs the tape backwards from a scalar, with d loss = `seed`, adding to the gradients. Empties the tape, also when it
   /// throws.
-  template <class S> void backward(const Value<Record, S>& loss, double seed = 1) {
+  template <class S, class T> void backward(const Value<Record, S, T>& loss, double seed = 1) {
     require<rule::ScalarLoss<S::row>>();
     check(loss.size() == 1, "scalar-loss", "backward starts from a scalar, found ", loss.size(), " elements");
     if (!loss.handle.slot) return tape_->clear();

@@ -23,6 +23,7 @@ template <Backend B, Element E> class DeviceContext {
  public:
   using backend = B;
   using element = E;
+  using wide = compute_t<E>;  ///< of values that sums gather in
   static constexpr bool counting = false;
 
   /// A bare pointer tells no memory from another, so only backends in the host's memory take one; null is for all.
@@ -62,26 +63,26 @@ template <Backend B, Element E> class DeviceContext {
 /// Inference on `B` in elements `E`: `Run<backend::Cpu> run(workspace, weights); auto y = model(run, x);`
 template <Backend B, Element E = float> class Run : public DeviceContext<B, E> {
  public:
-  using Handle = Buffer<B>;
+  template <class T> using Handle = Buffer<B>;
   static constexpr bool recording = false;
   using DeviceContext<B, E>::DeviceContext;
 
   /// The same context with other weights: a second model in the same computation.
   template <class Array> Run with(const Array& weights) const { return Run(*this->workspace_, weights); }
 
-  template <class S> Value<Run, S> make(Index batch) { return {batch, this->scratch(batch * S::row)}; }
+  template <class S, class T = E> Value<Run, S, T> make(Index batch) { return {batch, this->template scratch<T>(batch * S::row)}; }
   /// A value of this memory.
-  template <class S> Value<Run, S> adopt(Index batch, Buffer<B> memory) { return {batch, std::move(memory)}; }
+  template <class S> Value<Run, S, E> adopt(Index batch, Buffer<B> memory) { return {batch, std::move(memory)}; }
 
-  template <class S> const E* data(const Value<Run, S>& v) const { return static_cast<const E*>(v.handle.data()); }
-  template <class S> E* mutable_data(const Value<Run, S>& v) const { return static_cast<E*>(v.handle.data()); }
+  template <class S, class T> const T* data(const Value<Run, S, T>& v) const { return static_cast<const T*>(v.handle.data()); }
+  template <class S, class T> T* mutable_data(const Value<Run, S, T>& v) const { return static_cast<T*>(v.handle.data()); }
 
   template <class Table> auto constant() {
-    return Value<Run, Shape<Table::rows, Table::width>>{1, this->workspace_->template constant<Table, E>()};
+    return Value<Run, Shape<Table::rows, Table::width>, E>{1, this->workspace_->template constant<Table, E>()};
   }
 
   /// The same data under another shape of equal size.
-  template <class To, class S> Value<Run, To> reinterpret(const Value<Run, S>& v, Index batch) { return {batch, v.handle}; }
+  template <class To, class S, class T> Value<Run, To, T> reinterpret(const Value<Run, S, T>& v, Index batch) { return {batch, v.handle}; }
 };
 
 SFUMATO_END

@@ -45,9 +45,10 @@ template <class B> class SlotPool {
 };
 }  // namespace detail
 
-/// Where the gradient of one value gathers. Empty: nothing flows through this value.
-template <class B> class Slot {
+/// Where the gradient of one value gathers, in elements T. Empty: nothing flows through this value.
+template <class B, class T> class Slot {
  public:
+  using element = T;
   Slot() = default;
   Slot(detail::SlotPool<B>& pool, Index size) : pool_(&pool), node_(pool.acquire(size)) { node_->handles = 1; }
   Slot(const Slot& other) : pool_(other.pool_), node_(other.node_) { if (node_) ++node_->handles; }

@@ -77,7 +77,8 @@ struct AdamWStep {
 /// Specialised by each backend in its own header.
 ///
 /// Static members, for T in {float, double, bf16}; every one takes the backend object first. What a row keeps for its
-/// backward pass (mean, rstd, lse) is S = compute_t<T>: rounded to bf16, exp(score - lse) would be off by percents.
+/// backward pass (mean, rstd, lse), and losses, are S = compute_t<T>: rounded to bf16, exp(score - lse) would be off by percents.
+/// X is T or S, for residual streams that are not rounded at each block.
 /// ```
 /// T*   allocate<T>(b, n)                 // aligned to 64 bytes, uninitialised; throws Error("out-of-memory")
 /// void deallocate(b, void*)
@@ -85,12 +86,12 @@ struct AdamWStep {
 /// void fill(b, n, value, T* x)
 /// void matmul(b, MatmulShape, const T* a, const T* b, T* c, bool accumulate, const T* bias, Activation)
 /// void column_sum(b, rows, cols, const T* x, T* out)                              // out[j] += sum_r x[r, j]
-/// void norm(b, NormKind, RowShape, epsilon, x, weight|0, bias|0, shift|0, scale|0, T* y, S* mean|0, S* rstd|0)
+/// void norm(b, NormKind, RowShape, epsilon, const X* x, weight|0, bias|0, shift|0, scale|0, T* y, S* mean|0, S* rstd|0)
 ///        // y = (x_hat * weight + bias) * (1 + scale) + shift; mean and rstd (rows) are kept for backward where non-null
-/// void norm_backward(b, NormKind, RowShape, d_y, x, weight|0, bias|0, scale|0, mean|0, rstd,
-///                    T* d_x|0, bool accumulate, T* d_weight|0, T* d_bias|0, T* d_shift|0, T* d_scale|0)
-/// void gated_residual(b, RowShape, x, h, gate, T* y)                              // y = x + gate * h
-/// void gated_residual_backward(b, RowShape, d_y, h, gate, T* d_h|0, bool accumulate, T* d_gate|0)
+/// void norm_backward(b, NormKind, RowShape, d_y, const X* x, weight|0, bias|0, scale|0, mean|0, rstd,
+///                    X* d_x|0, bool accumulate, T* d_weight|0, T* d_bias|0, T* d_shift|0, T* d_scale|0)
+/// void gated_residual(b, RowShape, const X* x, h, gate, X* y)                     // y = x + gate * h
+/// void gated_residual_backward(b, RowShape, const X* d_y, h, gate, T* d_h|0, bool accumulate, T* d_gate|0)
 /// void qk_norm_rotary(b, QkShape, qkv, q_weight|0, k_weight|0, table|0, T* qk, S* rstd|0)
 ///        // qk: rows of 2 * heads * head_dim; rstd: (rows, 2, heads); weights null: no norm; table null: no rotation
 /// void qk_norm_rotary_backward(b, QkShape, d_qk, qkv, q_weight|0, k_weight|0, table|0, rstd, T* d_qkv, bool accumulate,
@@ -102,11 +103,11 @@ struct AdamWStep {
 /// void swiglu_backward(b, rows, hidden, d_y, x, T* d_x, bool accumulate)
 /// void activation(b, Activation, n, x, T* y)             void activation_backward(b, Activation, n, d_y, x, T* d_x, bool accumulate)
 /// void softmax(b, rows, width, x, T* y)                  void softmax_backward(b, rows, width, d_y, y, T* d_x, bool accumulate)
-/// void cross_entropy(b, rows, classes, x, const int* labels, T* probabilities, T* loss)      // loss[0] = mean over rows
+/// void cross_entropy(b, rows, classes, x, const int* labels, T* probabilities, S* loss)      // loss[0] = mean over rows
 /// void cross_entropy_backward(b, rows, classes, d_loss, probabilities, labels, T* d_x, bool accumulate)
 /// void embedding(b, n, width, table, const int* labels, T* y)    void embedding_backward(b, n, width, d_y, labels, T* d_table)
 /// void dropout(b, Random, first, n, rate, x, T* y, bool accumulate)  // keeps element i where uniform(first + i) >= rate; scales by 1/(1-rate)
-/// void weighted_mse(b, batch, size, x, target, const double* weight, T* loss)  // loss[0] = mean_b weight[b] mean_j (x - target)^2
+/// void weighted_mse(b, batch, size, x, target, const double* weight, S* loss)  // loss[0] = mean_b weight[b] mean_j (x - target)^2
 /// void weighted_mse_backward(b, batch, size, d_loss, x, target, weight, T* d_x, T* d_target|0, bool accumulate)
 /// void linear_combination(b, batch, size, const double* alpha, x, const double* beta|0, y|0, T* out, bool accumulate)
 ///        // out[b, j] (+)= alpha[b] x[b, j] + beta[b] y[b, j]

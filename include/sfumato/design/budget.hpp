@@ -45,7 +45,7 @@ template <class Model, Element E = float, class... Inputs> constexpr TrainingMem
   const Index buffer = buffer_elements<Model>() * Index(sizeof(compute_t<E>));
   const Index copy = std::is_same_v<E, compute_t<E>> ? 0 : buffer_elements<Model>() * Index(sizeof(E));  // of weights: two, one to sample with
   const Cost cost = cost_of<Model, Inputs...>(batch);
-  return {buffer + 2 * copy, buffer + copy, 2 * buffer, 2 * buffer, cost.saved * Index(sizeof(E)) + cost.statistics * Index(sizeof(compute_t<E>))};
+  return {buffer + 2 * copy, buffer + copy, 2 * buffer, 2 * buffer, cost.saved * Index(sizeof(E)) + cost.saved_wide * Index(sizeof(compute_t<E>))};
 }
 
 /// `training_memory(batch).total()`.

@@ -72,7 +72,7 @@ struct JiT : private rule::IsHead<HeadType, HeadPolicy<HeadType>> {
   template <class Ctx, AnyValue Z>
   constexpr auto with_logits(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const requires (auxiliary_block > 0) {
     Value<Ctx, Shape<dynamic, classes>> logits;
-    const auto prediction = predict(ctx, z, times, labels, [&](const auto& h) { logits = aux_classifier(ctx, ops::mean<axis::tokens>(ctx, h)); });
+    const auto prediction = predict(ctx, z, times, labels, [&](const auto& h) { logits = aux_classifier(ctx, ops::narrow(ctx, ops::mean<axis::tokens>(ctx, h))); });
     return Both<std::remove_const_t<decltype(prediction)>, decltype(logits)>{prediction, logits};
   }
 

@@ -53,15 +53,22 @@ template <class Gamma> struct Scale {
   }
 };
 
+/// norm(x). A norm whose layers do not say `static constexpr bool takes_wide = true` is given a wide x rounded.
+template <class Ctx, class Norm, AnyValue X> constexpr auto normed(Ctx& ctx, const Norm& norm, const X& x) {
+  if constexpr (requires { requires Norm::takes_wide; }) return norm(ctx, x);
+  else return norm(ctx, ops::narrow(ctx, x));
+}
+
 /// norm(x) * (1 + scale) + shift, by chunks of the modulation (DiT's `modulate`): by the norm's own `modulated<Shift, Scale>(ctx,
 /// x, modulation)` where it has one, else put together here. x: (batch, tokens, width); modulation: (batch, chunks * width).
 template <int Shift, int Scale, class Ctx, class Norm, AnyValue X, AnyValue M>
 constexpr auto modulated(Ctx& ctx, const Norm& norm, const X& x, const M& modulation) {
   if constexpr (requires { norm.template modulated<Shift, Scale>(ctx, x, modulation); }) {
-    return norm.template modulated<Shift, Scale>(ctx, x, modulation);
+    if constexpr (requires { requires Norm::takes_wide; }) return norm.template modulated<Shift, Scale>(ctx, x, modulation);
+    else return norm.template modulated<Shift, Scale>(ctx, ops::narrow(ctx, x), modulation);
   } else {
     constexpr int width = width_of<typename X::shape>, tokens = extent<typename X::shape, axis::tokens>;
-    const auto y = norm(ctx, x);
+    const auto y = normed(ctx, norm, x);
     const auto shift = ops::slice<1, Shift * width, (Shift + 1) * width>(ctx, modulation);
     return ops::add(ctx, ops::gated_residual<Scale>(ctx, y, y, modulation), ops::broadcast<axis::tokens, tokens>(ctx, shift));
   }
@@ -72,6 +79,7 @@ constexpr auto modulated(Ctx& ctx, const Norm& norm, const X& x, const M& modula
 /// Root mean square norm (Zhang and Sennrich 2019): a learned weight, no bias, epsilon 1e-6.
 struct RMSNorm {
   template <int Width> struct Layer {
+    static constexpr bool takes_wide = true;
     Param<Shape<Width>, init::One> weight;
 
     static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight); }
@@ -89,6 +97,7 @@ struct RMSNorm {
 /// Layer norm (Ba et al. 2016), epsilon 1e-6; with `Affine`, a learned weight and bias.
 template <bool Affine> struct LayerNormPolicy {
   template <int Width> struct Layer {
+    static constexpr bool takes_wide = true;
     std::conditional_t<Affine, Param<Shape<Width>, init::One>, None> weight;
     std::conditional_t<Affine, Param<Shape<Width>, init::Zero>, None> bias;
 
@@ -170,7 +179,7 @@ using GELUTanh = PlainMlp<Activation::gelu_tanh>;
 using ReLU = PlainMlp<Activation::relu>;
 
 /// A norm: a struct with a `Layer<Width>`, which takes and returns values of that width. It may also have
-/// `modulated<Shift, Scale>(ctx, x, modulation)`, if it can do that in one pass.
+/// `modulated<Shift, Scale>(ctx, x, modulation)`, if it can do that in one pass, and take wide values (`layer::normed`).
 template <class T>
 concept NormPolicy = requires(const typename T::template Layer<8>& layer, Count& count, const Value<Count, Shape<dynamic, 2, 8>>& x) {
   { layer(count, x) } -> std::same_as<Value<Count, Shape<dynamic, 2, 8>>>;

@@ -21,6 +21,7 @@ struct layer_scale;
 struct mlp_ratio;
 struct bias;
 struct recompute;
+struct residual;
 struct bottleneck;
 struct auxiliary_classifier;
 
@@ -105,6 +106,12 @@ template <bool Value> struct Bias {
 /// Blocks keep only their inputs for the backward pass and run again in it.
 struct Recompute {
   using category = option::recompute;
+  static constexpr bool value = true;
+};
+/// The residual stream is kept in compute_t of the element, and its gradient too: in f32 where the model is bf16, so that what many
+/// blocks add is not rounded at each. Without a meaning in f32 and f64.
+struct WideResidual {
+  using category = option::residual;
   static constexpr bool value = true;
 };
 /// The patch embedding passes through `Width` channels, without an activation between (JiT, section 4.3); 0: a plain one.

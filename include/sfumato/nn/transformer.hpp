@@ -60,7 +60,7 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
     visit("adaLN_modulation", self.modulation);
   }
 
-  /// x: (batch, tokens, Width); condition: silu of the condition, (batch, Width), or None. `site` numbers the dropout places.
+  /// x: (batch, tokens, Width), wide or not, and so the result; condition: silu of the condition, (batch, Width), or None. `site` numbers the dropout places.
   template <class Ctx, AnyValue X, class C, class Prefix>
   constexpr X operator()(Ctx& ctx, const X& x, const C& condition, Prefix prefix, double dropout, std::uint64_t site) const {
     const auto attend = [&](const auto& h) { return ls1(ctx, ops::dropout(ctx, attn(ctx, h, prefix), dropout, 2 * site)); };
@@ -70,8 +70,9 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
       const auto mid = ops::gated_residual<2>(ctx, x, attend(layer::modulated<0, 1>(ctx, norm1, x, m)), m);
       return ops::gated_residual<5>(ctx, mid, feed(layer::modulated<3, 4>(ctx, norm2, mid, m)), m);
     } else {
-      const auto mid = ops::add(ctx, x, attend(norm1(ctx, x)));
-      return ops::add(ctx, mid, feed(norm2(ctx, mid)));
+      using E = typename X::element;
+      const auto mid = ops::add(ctx, x, ops::cast<E>(ctx, attend(layer::normed(ctx, norm1, x))));
+      return ops::add(ctx, mid, ops::cast<E>(ctx, feed(layer::normed(ctx, norm2, mid))));
     }
   }
 };
@@ -79,11 +80,11 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
 /// `Depth` blocks of width `Width`, with `Norm` (RMSNorm, LayerNorm) and `Act` (SwiGLU, GELU).
 ///
 /// Options, in any order: Heads<N>, QKNorm, Rotary, AdaLNZero, Context<Tokens, Start>, TimeToken, Dropout<Rate, First, Last>,
-/// LayerScale<Initial>, MlpRatio<Num, Den>, Bias<bool>, Recompute, Require<Rule>, Waive<rule>.
+/// LayerScale<Initial>, MlpRatio<Num, Den>, Bias<bool>, Recompute, WideResidual, Require<Rule>, Waive<rule>.
 template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Missing, class... Options> struct Transformer
     : private rule::IsNorm<Norm, NormPolicy<Norm>>, private rule::IsActivation<Act, ActPolicy<Act>> {
   static_assert(option::Among<option::heads, option::qk_norm, option::rotary, option::modulation, option::context, option::time_token,
-                              option::dropout, option::layer_scale, option::mlp_ratio, option::bias, option::recompute, option::waive, option::rules>::template check<Options...>());
+                              option::dropout, option::layer_scale, option::mlp_ratio, option::bias, option::recompute, option::residual, option::waive, option::rules>::template check<Options...>());
 
   template <class RuleTag> static constexpr bool waives = option::waived<RuleTag, Options...>;
   using norm = Norm;
@@ -103,6 +104,7 @@ template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Mi
   static constexpr int hidden = Width * Ratio::num / Ratio::den;
   static constexpr bool biased = option::find<option::bias, Bias<true>, Options...>::value;
   static constexpr bool recomputes = option::find<option::recompute, option::Off, Options...>::value;
+  static constexpr bool wide_residual = option::find<option::residual, option::Off, Options...>::value;
 
   using Attention = SelfAttention<Width, heads, option::find<option::qk_norm, option::Off, Options...>::value, rotary, biased>;
   using Gamma = typename option::find<option::layer_scale, option::Off, Options...>::template Gamma<Width>;
@@ -126,27 +128,32 @@ template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Mi
     if constexpr (modulated) return ops::silu(ctx, condition);
     else return None{};
   }
-  /// Blocks First <= i < Last. The context joins in front where its block is among them; from then on it is part of x.
+  /// Blocks First <= i < Last. The context joins in front where its block is among them; from then on it is part of x. With
+  /// WideResidual the result is wide: `ops::narrow` it for ops that take no such values.
   template <int First, int Last, class Ctx, AnyValue X, class C, class Extra = None>
   constexpr auto blocks_between(Ctx& ctx, const X& x, const C& activated, const Extra& context = {}) const {
     require<rule::BlockRange<First, Last, Depth>, rule::ContextStart<context_start, Depth>, rule::DropoutBlocks<Drop::first, Drop::last, Depth>>();
     option::find<option::rules, option::Off, Options...>::template check<Transformer>();
     if constexpr (context_tokens == 0 || Last <= context_start) {
-      return run<0, First, Last>(ctx, x, activated);
+      return run<0, First, Last>(ctx, stream(ctx, x), activated);
     } else if constexpr (First > context_start) {
-      return run<context_tokens, First, Last>(ctx, x, activated);
+      return run<context_tokens, First, Last>(ctx, stream(ctx, x), activated);
     } else {
-      const auto joined = ops::concat<axis::tokens>(ctx, context, run<0, First, context_start>(ctx, x, activated));
+      const auto joined = ops::concat<axis::tokens>(ctx, stream(ctx, context), run<0, First, context_start>(ctx, stream(ctx, x), activated));
       return run<context_tokens, context_start, Last>(ctx, joined, activated);
     }
   }
-  /// Without the context tokens, which blocks up to the last have seen.
+  /// Without the context tokens, which blocks up to the last have seen, and no longer wide.
   template <class Ctx, AnyValue X> constexpr auto drop_context(Ctx& ctx, const X& x) const {
-    if constexpr (context_tokens == 0) return x;
-    else return ops::slice<axis::tokens, context_tokens, extent<typename X::shape, axis::tokens>>(ctx, x);
+    if constexpr (context_tokens == 0) return ops::narrow(ctx, x);
+    else return ops::narrow(ctx, ops::slice<axis::tokens, context_tokens, extent<typename X::shape, axis::tokens>>(ctx, x));
   }
 
  private:
+  template <class Ctx, AnyValue X> static constexpr auto stream(Ctx& ctx, const X& x) {
+    if constexpr (wide_residual) return ops::widen(ctx, x);
+    else return x;
+  }
   template <int Prefix, int First, int Last, class Ctx, AnyValue X, class C>
   constexpr X run(Ctx& ctx, X x, const C& condition) const {
     const std::integral_constant<int, Prefix> prefix;

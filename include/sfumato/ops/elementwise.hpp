@@ -13,22 +13,48 @@ namespace name {
 struct add;
 struct multiply;
 struct combine;
+struct convert;
 struct reshape;
 }  // namespace name
 
-/// alpha x + beta y with constant coefficients.
+/// x in elements To, which are the context's own or its wide ones: a copy, or x itself where it is of To.
+template <class To, class Ctx, AnyValue X> constexpr auto cast(Ctx& ctx, const X& x) {
+  require_context<name::convert, Ctx, X>();
+  if constexpr (std::is_same_v<typename X::element, To>) {
+    return x;
+  } else {
+    auto y = ctx.template make<typename X::shape, To>(x.batch);
+    if constexpr (!Ctx::counting) {
+      using K = kernels<Ctx>;
+      K::convert(ctx.device(), x.size(), ctx.data(x), ctx.mutable_data(y), false);
+      if constexpr (Ctx::recording)
+        ctx.record(y, ctx.flows(x), [slot = x.handle.slot](Ctx& c, const To* d_y) {
+          const auto [d_x, accumulate] = c.gradient(slot);
+          K::convert(c.device(), slot.size(), d_y, d_x, accumulate);
+        });
+    }
+    return y;
+  }
+}
+/// The same values in the context's wide elements, compute_t of its own: f32 in a bf16 model, where sums gather without being
+/// rounded at each step. x itself where it is wide already, as all values of f32 and f64 are.
+template <class Ctx, AnyValue X> constexpr auto widen(Ctx& ctx, const X& x) { return cast<typename Ctx::wide>(ctx, x); }
+/// Rounded to the context's own elements, which all ops take.
+template <class Ctx, AnyValue X> constexpr auto narrow(Ctx& ctx, const X& x) { return cast<typename Ctx::element>(ctx, x); }
+
+/// alpha x + beta y with constant coefficients; both wide, or neither.
 template <class Ctx, AnyValue X, AnyValue Y>
 constexpr auto combine(Ctx& ctx, double alpha, const X& x, double beta, const Y& y) {
-  require_operands<name::combine, Ctx, X, Y>();
-  require<rule::SameShape<name::combine, typename X::shape, typename Y::shape>>();
-  auto z = ctx.template make<typename X::shape>(x.batch);
+  using E = typename X::element;
+  require_context<name::combine, Ctx, X, Y>();
+  require<rule::SameElement<name::combine, E, typename Y::element>, rule::SameShape<name::combine, typename X::shape, typename Y::shape>>();
+  auto z = ctx.template make<typename X::shape, E>(x.batch);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;
     require_same_batch("combine", x, y);
     K::linear_combination(ctx.device(), Index{1}, x.size(), &alpha, ctx.data(x), &beta, ctx.data(y), ctx.mutable_data(z), false);
     if constexpr (Ctx::recording)
       ctx.record(z, ctx.flows(x) || ctx.flows(y), [a = alpha, b = beta, x_slot = x.handle.slot, y_slot = y.handle.slot](Ctx& c, auto& slot) {
-        using E = typename Ctx::element;
         const E* d_z = static_cast<const E*>(slot.gradient().data());
         const auto send = [&](double factor, const auto& to) {
           if (auto [d, accumulate] = c.gradient(to); d)
@@ -44,11 +70,11 @@ constexpr auto combine(Ctx& ctx, double alpha, const X& x, double beta, const Y&
 
 /// alpha x.
 template <class Ctx, AnyValue X> constexpr auto scale(Ctx& ctx, double alpha, const X& x) {
-  require_operands<name::combine, Ctx, X>();
-  auto y = ctx.template make<typename X::shape>(x.batch);
+  using E = typename X::element;
+  require_context<name::combine, Ctx, X>();
+  auto y = ctx.template make<typename X::shape, E>(x.batch);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;
-    using E = typename Ctx::element;
     K::linear_combination(ctx.device(), Index{1}, x.size(), &alpha, ctx.data(x), nullptr, static_cast<const E*>(nullptr), ctx.mutable_data(y), false);
     if constexpr (Ctx::recording)
       ctx.record(y, ctx.flows(x), [a = alpha, slot = x.handle.slot](Ctx& c, const E* d_y) {
@@ -130,12 +156,12 @@ template <class Ctx, AnyValue X, AnyValue Y> constexpr auto multiply(Ctx& ctx, c
 /// The same elements under another shape: (batch, ...) to (batch, ...) of equal size per sample, or batched to batched with
 /// another number of elements per sample, when the total divides evenly. No copy.
 template <IsShape To, class Ctx, AnyValue X> constexpr auto reshape(Ctx& ctx, const X& x) {
-  require_operands<name::reshape, Ctx, X>();
+  require_context<name::reshape, Ctx, X>();
   if constexpr (!To::batched || !X::shape::batched) require<rule::SameSize<name::reshape, X::shape::row, To::row>>();
   const Index batch = To::batched ? x.size() / To::row : 1;
   check(batch * To::row == x.size(), "reshape", x.size(), " elements do not fill samples of ", To::row);
   if constexpr (Ctx::counting) {
-    return Value<Ctx, To>{batch, x.handle};
+    return Value<Ctx, To, typename X::element>{batch, x.handle};
   } else {
     auto y = ctx.template reinterpret<To>(x, batch);
     if constexpr (Ctx::recording)

@@ -65,7 +65,7 @@ template <class Ctx, class E, IsShape S, class B> auto input(Ctx& ctx, const Vie
 }
 /// Copies a value to a tensor of its shape and batch.
 template <class Ctx, AnyValue X, class E, class B> void output(Ctx& ctx, const X& x, Tensor<E, typename X::shape, B>& out) {
-  require<rule::SameBackend<name::output, typename Ctx::backend, B>, rule::SameElement<name::output, typename Ctx::element, E>>();
+  require<rule::SameBackend<name::output, typename Ctx::backend, B>, rule::SameElement<name::output, typename X::element, E>>();
   check(out.batch() == x.batch, "batch", "a value of ", x.batch, " samples cannot be copied to a tensor of ", out.batch());
   const double one = 1;
   kernels<Ctx>::linear_combination(ctx.device(), Index{1}, x.size(), &one, ctx.data(x), nullptr, static_cast<const E*>(nullptr), out.data(), false);
@@ -74,10 +74,11 @@ template <class Ctx, AnyValue X, class E, class B> void output(Ctx& ctx, const X
 /// Copies a value's elements to the host, as elements of another type on request.
 template <class Ctx, AnyValue X, Element E> void output(Ctx& ctx, const X& x, std::span<E> out) {
   check(Index(out.size()) == x.size(), "shape", "a value of ", x.size(), " elements cannot be copied to ", out.size());
-  if constexpr (std::is_same_v<E, typename Ctx::element>) {
+  using Own = typename X::element;
+  if constexpr (std::is_same_v<E, Own>) {
     kernels<Ctx>::download(ctx.device(), out.data(), ctx.data(x), x.size());
   } else {
-    const auto host = ctx.workspace().template host<typename Ctx::element>(out.size());
+    const auto host = ctx.workspace().template host<Own>(out.size());
     kernels<Ctx>::download(ctx.device(), host.data(), ctx.data(x), x.size());
     std::transform(host.begin(), host.end(), out.begin(), [](auto v) { return static_cast<E>(v); });
   }

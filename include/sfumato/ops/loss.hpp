@@ -20,14 +20,14 @@ inline void check_labels(std::span<const int> labels, int classes) {
     check(labels[i] >= 0 && labels[i] < classes, "label-range", "label ", labels[i], " of sample ", i, " is outside 0..", classes - 1);
 }
 
-/// mean_b weight[b] mean_j (x - target)^2: a squared error in a prediction's space, weighted by sample. A scalar.
+/// mean_b weight[b] mean_j (x - target)^2: a squared error in a prediction's space, weighted by sample. A wide scalar.
 template <class Ctx, AnyValue X, AnyValue Y>
 constexpr auto weighted_mse(Ctx& ctx, const X& x, const Y& target, std::span<const double> weight) {
   require_operands<name::weighted_mse, Ctx, X, Y>();
   require<rule::SameShape<name::weighted_mse, typename X::shape, typename Y::shape>>();
   check(x.batch == target.batch && Index(weight.size()) == x.batch, "batch", "weighted_mse has predictions, targets and weights for ",
         x.batch, ", ", target.batch, " and ", weight.size(), " samples");
-  auto loss = ctx.template make<Shape<>>(1);
+  auto loss = ctx.template make<Shape<>, typename Ctx::wide>(1);
   if constexpr (Ctx::counting) {
     ctx.save(x);
     ctx.save(target);
@@ -48,13 +48,13 @@ constexpr auto weighted_mse(Ctx& ctx, const X& x, const Y& target, std::span<con
   return loss;
 }
 
-/// Mean cross-entropy of logits (batch, classes) with integer labels. A scalar. Throws Error("label-range").
+/// Mean cross-entropy of logits (batch, classes) with integer labels. A wide scalar. Throws Error("label-range").
 template <class Ctx, AnyValue X> constexpr auto cross_entropy(Ctx& ctx, const X& logits, std::span<const int> labels) {
   constexpr int classes = width_of<typename X::shape>;
   require_operands<name::cross_entropy, Ctx, X>();
   require<rule::StaticWidth<name::cross_entropy, classes>>();
   check(Index(labels.size()) == rows_of(logits), "batch", "cross_entropy has ", labels.size(), " labels for ", rows_of(logits), " rows");
-  auto loss = ctx.template make<Shape<>>(1);
+  auto loss = ctx.template make<Shape<>, typename Ctx::wide>(1);
   if constexpr (Ctx::counting) {
     ctx.save_elements(logits.size());
   } else {
@@ -65,7 +65,7 @@ template <class Ctx, AnyValue X> constexpr auto cross_entropy(Ctx& ctx, const X&
     K::cross_entropy(ctx.device(), rows_of(logits), Index{classes}, ctx.data(logits), labels.data(), static_cast<E*>(probabilities.data()), ctx.mutable_data(loss));
     if constexpr (Ctx::recording) {
       auto kept = ctx.workspace().host_copy(labels);
-      ctx.record(loss, ctx.flows(logits), [slot = logits.handle.slot, rows = rows_of(logits), probabilities, kept](Ctx& c, const E* d_loss) {
+      ctx.record(loss, ctx.flows(logits), [slot = logits.handle.slot, rows = rows_of(logits), probabilities, kept](Ctx& c, const auto* d_loss) {
         const auto [d_x, accumulate] = c.gradient(slot);
         K::cross_entropy_backward(c.device(), rows, Index{classes}, d_loss, static_cast<const E*>(probabilities.data()), kept.data(), d_x, accumulate);
       });

@@ -57,14 +57,14 @@ enum class Coverage { whole, part_of_x, sums_into_y, repeats_x };
 
 template <Coverage coverage, class Ctx, class X, class Y> void move(Ctx& ctx, const X& x, Y& y, const Move& m) {
   using K = kernels<Ctx>;
-  using E = typename Ctx::element;
+  using E = typename X::element;
   constexpr bool sums = coverage == Coverage::sums_into_y;
   if (sums) K::fill(ctx.device(), y.size(), 0.0, ctx.mutable_data(y));
   K::strided_copy(ctx.device(), m.loops, ctx.data(x) + m.x_start, ctx.mutable_data(y) + m.y_start, sums);
   if constexpr (Ctx::recording)
     ctx.record(y, ctx.flows(x), [slot = x.handle.slot, m](Ctx& c, const E* d_y) {
       constexpr bool adds = coverage == Coverage::part_of_x || coverage == Coverage::repeats_x;
-      const auto [d_x, accumulate] = adds ? typename Ctx::Into{c.gradient_to_add(slot), true} : c.gradient(slot);
+      const auto [d_x, accumulate] = adds ? typename Ctx::template Into<E>{c.gradient_to_add(slot), true} : c.gradient(slot);
       K::strided_copy(c.device(), reversed(m.loops), d_y + m.y_start, d_x + m.x_start, accumulate);
     });
 }
@@ -76,12 +76,14 @@ template <int... Order> constexpr bool names_each_axis() {
 }
 }  // namespace detail
 
+// These move wide values too.
+
 /// x[..., Begin:End, ...] along a static axis.
 template <int Axis, int Begin, int End, class Ctx, AnyValue X> constexpr auto slice(Ctx& ctx, const X& x) {
   using S = typename X::shape;
-  require_operands<name::slice, Ctx, X>();
+  require_context<name::slice, Ctx, X>();
   require<rule::AxisInRank<name::slice, Axis, S::rank>, rule::SliceRange<name::slice, Begin, End, extent<S, Axis>>>();
-  auto y = ctx.template make<replace_extent<S, Axis, End - Begin>>(x.batch);
+  auto y = ctx.template make<replace_extent<S, Axis, End - Begin>, typename X::element>(x.batch);
   if constexpr (!Ctx::counting) {
     constexpr Index inner = AxisSplit<S, Axis>::inner();
     detail::Move m;
@@ -96,15 +98,15 @@ template <int Axis, int Begin, int End, class Ctx, AnyValue X> constexpr auto sl
 template <int Axis, class Ctx, AnyValue X, AnyValue Y> constexpr auto concat(Ctx& ctx, const X& x, const Y& y) {
   using SX = typename X::shape;
   using SY = typename Y::shape;
-  require_operands<name::concat, Ctx, X, Y>();
-  require<rule::AxisInRank<name::concat, Axis, SX::rank>>();
+  using E = typename X::element;
+  require_context<name::concat, Ctx, X, Y>();
+  require<rule::SameElement<name::concat, E, typename Y::element>, rule::AxisInRank<name::concat, Axis, SX::rank>>();
   require<rule::SameShape<name::concat, replace_extent<SX, Axis, 1>, replace_extent<SY, Axis, 1>>>();
   constexpr int nx = extent<SX, Axis>, ny = extent<SY, Axis>;
   require_same_batch("concat", x, y);
-  auto z = ctx.template make<replace_extent<SX, Axis, nx + ny>>(x.batch);
+  auto z = ctx.template make<replace_extent<SX, Axis, nx + ny>, E>(x.batch);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;
-    using E = typename Ctx::element;
     constexpr Index inner = AxisSplit<SX, Axis>::inner();
     const Index outer = AxisSplit<SX, Axis>::outer(x.size());
     const auto part = [outer](Index n, Index start) {
@@ -131,9 +133,9 @@ template <int Axis, class Ctx, AnyValue X, AnyValue Y> constexpr auto concat(Ctx
 /// Axes in a new order: `permute<0, 2, 1>`. A run-time batch must stay in front.
 template <int... Order, class Ctx, AnyValue X> constexpr auto permute(Ctx& ctx, const X& x) {
   using S = typename X::shape;
-  require_operands<name::permute, Ctx, X>();
+  require_context<name::permute, Ctx, X>();
   require<rule::PermutationRank<name::permute, int(sizeof...(Order)), S::rank>, rule::PermutationAxes<detail::names_each_axis<Order...>(), Order...>>();
-  auto y = ctx.template make<permuted<S, Order...>>(x.batch);
+  auto y = ctx.template make<permuted<S, Order...>, typename X::element>(x.batch);
   if constexpr (!Ctx::counting) {
     constexpr std::array<int, S::rank> order{Order...};
     Index x_stride[S::rank], y_stride[S::rank], stride = 1;
@@ -154,12 +156,12 @@ template <int... Order, class Ctx, AnyValue X> constexpr auto permute(Ctx& ctx, 
 /// Repeats every sample's elements `Times` along a new axis: (batch, a, b) to (batch, Times, a, b) for Axis 1.
 template <int Axis, int Times, class Ctx, AnyValue X> constexpr auto broadcast(Ctx& ctx, const X& x) {
   using S = typename X::shape;
-  require_operands<name::broadcast, Ctx, X>();
+  require_context<name::broadcast, Ctx, X>();
   require<rule::AxisInRank<name::broadcast, Axis, S::rank + 1>>();
   using Y = decltype([]<std::size_t... I>(std::index_sequence<I...>) {
     return Shape<(int(I) < Axis ? S::extents[I] : int(I) == Axis ? Times : S::extents[I - 1])...>{};
   }(std::make_index_sequence<S::rank + 1>{}));
-  auto y = ctx.template make<Y>(x.batch);
+  auto y = ctx.template make<Y, typename X::element>(x.batch);
   if constexpr (!Ctx::counting) {
     constexpr Index inner = AxisSplit<Y, Axis>::inner();
     detail::Move m;
@@ -172,9 +174,9 @@ template <int Axis, int Times, class Ctx, AnyValue X> constexpr auto broadcast(C
 /// Sum over a static axis, which disappears.
 template <int Axis, class Ctx, AnyValue X> constexpr auto sum(Ctx& ctx, const X& x) {
   using S = typename X::shape;
-  require_operands<name::reduce, Ctx, X>();
+  require_context<name::reduce, Ctx, X>();
   require<rule::AxisInRank<name::reduce, Axis, S::rank>, rule::StaticAxis<name::reduce, Axis, extent<S, Axis>>>();
-  auto y = ctx.template make<erase_extent<S, Axis>>(x.batch);
+  auto y = ctx.template make<erase_extent<S, Axis>, typename X::element>(x.batch);
   if constexpr (!Ctx::counting) {
     constexpr Index inner = AxisSplit<S, Axis>::inner();
     detail::Move m;
@@ -188,6 +190,8 @@ template <int Axis, class Ctx, AnyValue X> constexpr auto sum(Ctx& ctx, const X&
 template <int Axis, class Ctx, AnyValue X> constexpr auto mean(Ctx& ctx, const X& x) {
   return scale(ctx, 1.0 / extent<typename X::shape, Axis>, sum<Axis>(ctx, x));
 }
+
+// From here on, values of the context's own elements alone.
 
 namespace detail {
 // Loops that lay a parameter of `size` elements `times` times side by side.

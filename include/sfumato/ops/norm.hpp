@@ -29,12 +29,12 @@ template <class Op, int Chunk, class X, class Mod> constexpr void require_chunk(
 }  // namespace detail
 
 /// y = (norm(x) * weight + bias) * (1 + scale) + shift (DiT's `modulate`). x: (batch, tokens, width); modulation:
-/// (batch, chunks * width) or None, whose chunks `Shift` and `Scale` are used.
+/// (batch, chunks * width) or None, whose chunks `Shift` and `Scale` are used. x may be wide; y is not.
 template <NormKind Kind, int Shift, int Scale, class Ctx, AnyValue X, class W, class Bias, class Mod>
 constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, const Mod& modulation, double epsilon) {
   constexpr int width = width_of<typename X::shape>;
   constexpr bool modulated = !is_none<Mod>;
-  require_operands<name::norm, Ctx, X>();
+  require_context<name::norm, Ctx, X>();
   require<rule::StaticWidth<name::norm, width_of<typename X::shape>>>();
   if constexpr (!is_none<W>) require<rule::SameShape<name::norm, typename W::shape, Shape<width>>>();
   if constexpr (!is_none<Bias>) require<rule::SameShape<name::norm, typename Bias::shape, Shape<width>>>();
@@ -91,15 +91,17 @@ constexpr auto norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, dou
   return modulated_norm<Kind, 0, 0>(ctx, x, weight, bias, None{}, epsilon);
 }
 
-/// y = x + gate * h, the gate being chunk `Gate` of the modulation (batch, chunks * width); x, h: (batch, tokens, width).
+/// y = x + gate * h, the gate being chunk `Gate` of the modulation (batch, chunks * width); x, h: (batch, tokens, width). Wide
+/// where x is.
 template <int Gate, class Ctx, AnyValue X, AnyValue H, AnyValue Mod>
 constexpr auto gated_residual(Ctx& ctx, const X& x, const H& h, const Mod& modulation) {
   constexpr int width = width_of<typename X::shape>;
-  require_operands<name::gated_residual, Ctx, X, H, Mod>();
+  require_context<name::gated_residual, Ctx, X>();
+  require_operands<name::gated_residual, Ctx, H, Mod>();
   require<rule::SameShape<name::gated_residual, typename X::shape, typename H::shape>>();
   detail::require_chunk<name::gated_residual, Gate, X, Mod>();
   require_same_batch("gated_residual", x, h, modulation);
-  auto y = ctx.template make<typename X::shape>(x.batch);
+  auto y = ctx.template make<typename X::shape, typename X::element>(x.batch);
   if constexpr (Ctx::counting) {
     ctx.save(h);
     ctx.save(modulation);
@@ -113,7 +115,7 @@ constexpr auto gated_residual(Ctx& ctx, const X& x, const H& h, const Mod& modul
                  [x_slot = x.handle.slot, h, modulation, shape](Ctx& c, auto& slot) {
                    const auto [d_h, accumulate] = c.gradient(h);
                    E* d_gate = c.gradient_to_add(modulation.handle.slot);
-                   K::gated_residual_backward(c.device(), shape, static_cast<const E*>(slot.gradient().data()), c.data(h),
+                   K::gated_residual_backward(c.device(), shape, static_cast<const typename X::element*>(slot.gradient().data()), c.data(h),
                                               c.data(modulation) + Index{Gate} * width, d_h, accumulate,
                                               d_gate ? d_gate + Index{Gate} * width : nullptr);
                    c.move_gradient(slot, x_slot);

@@ -9,8 +9,8 @@
 SFUMATO_BEGIN
 namespace ops {
 
-/// Requires that each operand was made by a context like `Ctx`; the diagnostic names the op and both sides.
-template <class Op, class Ctx, class... Values> constexpr auto require_operands() {
+/// Requires that each operand was made by a context like `Ctx`, in whatever elements; the diagnostic names the op and both sides.
+template <class Op, class Ctx, class... Values> constexpr auto require_context() {
   (
       [] {
         using V = typename Values::context;
@@ -22,6 +22,11 @@ template <class Op, class Ctx, class... Values> constexpr auto require_operands(
         else require<rule::SameContext<Op, Ctx, V>>();
       }(),
       ...);
+}
+/// The same, and that their elements are the context's: a wide value (`widen`) is for ops that say so.
+template <class Op, class Ctx, class... Values> constexpr auto require_operands() {
+  require_context<Op, Ctx, Values...>();
+  if constexpr ((std::is_same_v<typename Values::context, Ctx> && ...)) require<rule::SameElement<Op, typename Ctx::element, typename Values::element>...>();
 }
 
 /// Throws Error("batch") unless the operands of `op` hold the same number of samples.

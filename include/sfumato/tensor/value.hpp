@@ -5,13 +5,15 @@
 
 SFUMATO_BEGIN
 
-/// A (batch, ...) value of `Context`. `Run` keeps a buffer in it, `Record` also a gradient slot, `Count` only an id.
-template <class Context, IsShape ShapeT> struct Value {
+/// A (batch, ...) value of `Context`. `Run` keeps a buffer in it, `Record` also a gradient slot, `Count` only an id. Its elements
+/// are the context's, or wider (`Context::wide`) where sums gather: losses, and a residual stream that asks for it.
+template <class Context, IsShape ShapeT, class Element = typename Context::element> struct Value {
   using context = Context;
   using shape = ShapeT;
+  using element = Element;
 
   Index batch = 1;  ///< the run-time leading extent; 1 where the shape has none
-  typename Context::Handle handle{};
+  typename Context::template Handle<Element> handle{};
 
   /// Number of elements.
   constexpr Index size() const { return batch * ShapeT::row; }
@@ -22,7 +24,7 @@ struct None {};
 
 namespace detail {
 template <class T> struct IsValue : std::false_type {};
-template <class C, class S> struct IsValue<Value<C, S>> : std::true_type {};
+template <class C, class S, class E> struct IsValue<Value<C, S, E>> : std::true_type {};
 }  // namespace detail
 
 template <class T>

@@ -87,14 +87,14 @@ struct Elementwise {
 
   /// loss[0] = mean over samples of weight[b] * mean_j (x[b, j] - target[b, j])^2.
   template <class T> static void weighted_mse(Cpu& backend, Index batch, Index size, const T* x, const T* target,
-                                              const double* weight, T* loss) {
+                                              const double* weight, compute_t<T>* loss) {
     double total = 0;
     for (Index b = 0; b < batch; ++b)
       total += weight[b] * square_sum(backend, size, x + b * size, target + b * size) / static_cast<double>(size);
-    loss[0] = static_cast<T>(total / static_cast<double>(batch));
+    loss[0] = static_cast<compute_t<T>>(total / static_cast<double>(batch));
   }
 
-  template <class T> static void weighted_mse_backward(Cpu& backend, Index batch, Index size, const T* d_loss,
+  template <class T> static void weighted_mse_backward(Cpu& backend, Index batch, Index size, const compute_t<T>* d_loss,
                                                        const T* x, const T* target, const double* weight, T* d_x,
                                                        reference::Nullable<T> d_target, bool accumulate) {
     for_pieces(backend, batch, size, [&](Index b, Index at, Index n) {

@@ -50,11 +50,11 @@ template <class Body> void by_sample(const RowShape& s, bool shares, Index begin
 template <class T> T* offset(T* p, Index n) { return p != nullptr ? p + n : nullptr; }
 
 struct Rows {
-  template <class T> static void norm(Cpu& backend, NormKind kind, const RowShape& s, double epsilon, const T* x,
-                                      reference::Nullable<const T> weight, reference::Nullable<const T> bias,
-                                      reference::Nullable<const T> shift, reference::Nullable<const T> scale, T* y,
-                                      reference::Nullable<compute_t<T>> mean,
-                                      reference::Nullable<compute_t<T>> rstd) {
+  template <class X, class T>
+  static void norm(Cpu& backend, NormKind kind, const RowShape& s, double epsilon, const X* x,
+                   reference::Nullable<const T> weight, reference::Nullable<const T> bias,
+                   reference::Nullable<const T> shift, reference::Nullable<const T> scale, T* y,
+                   reference::Nullable<compute_t<T>> mean, reference::Nullable<compute_t<T>> rstd) {
     const bool shares = shift != nullptr || scale != nullptr;
     backend.parallel(s.rows, s.rows * s.width, [&](Index begin, Index end, int) {
       by_sample(s, shares, begin, end, [&](Index r, Index rows, Index sample) {
@@ -73,13 +73,13 @@ struct Rows {
     });
   }
 
-  template <class T> static void norm_backward(Cpu& backend, NormKind kind, const RowShape& s, const T* d_y, const T* x,
-                                               reference::Nullable<const T> weight, reference::Nullable<const T> bias,
-                                               reference::Nullable<const T> scale,
-                                               reference::Nullable<const compute_t<T>> mean, const compute_t<T>* rstd,
-                                               reference::Nullable<T> d_x, bool accumulate,
-                                               reference::Nullable<T> d_weight, reference::Nullable<T> d_bias,
-                                               reference::Nullable<T> d_shift, reference::Nullable<T> d_scale) {
+  template <class X, class T>
+  static void norm_backward(Cpu& backend, NormKind kind, const RowShape& s, const T* d_y, const X* x,
+                            reference::Nullable<const T> weight, reference::Nullable<const T> bias,
+                            reference::Nullable<const T> scale, reference::Nullable<const compute_t<T>> mean,
+                            const compute_t<T>* rstd, reference::Nullable<X> d_x, bool accumulate,
+                            reference::Nullable<T> d_weight, reference::Nullable<T> d_bias,
+                            reference::Nullable<T> d_shift, reference::Nullable<T> d_scale) {
     if constexpr (!std::is_same_v<T, float>) {
       Reference plain;
       reference::Rows::norm_backward(plain, kind, s, d_y, x, weight, bias, scale, mean, rstd, d_x, accumulate, d_weight,
@@ -119,8 +119,8 @@ struct Rows {
     }
   }
 
-  template <class T>
-  static void gated_residual(Cpu& backend, const RowShape& s, const T* x, const T* h, const T* gate, T* y) {
+  template <class X, class T>
+  static void gated_residual(Cpu& backend, const RowShape& s, const X* x, const T* h, const T* gate, X* y) {
     backend.parallel(s.rows, s.rows * s.width, [&](Index begin, Index end, int) {
       by_sample(s, true, begin, end, [&](Index r, Index rows, Index sample) {
         const Index at = r * s.width;
@@ -135,9 +135,9 @@ struct Rows {
     });
   }
 
-  template <class T> static void gated_residual_backward(Cpu& backend, const RowShape& s, const T* d_y, const T* h,
-                                                         const T* gate, reference::Nullable<T> d_h, bool accumulate,
-                                                         reference::Nullable<T> d_gate) {
+  template <class X, class T>
+  static void gated_residual_backward(Cpu& backend, const RowShape& s, const X* d_y, const T* h, const T* gate,
+                                      reference::Nullable<T> d_h, bool accumulate, reference::Nullable<T> d_gate) {
     if constexpr (!std::is_same_v<T, float>) {
       Reference plain;
       reference::Rows::gated_residual_backward(plain, s, d_y, h, gate, d_h, accumulate, d_gate);
@@ -231,7 +231,7 @@ struct Rows {
   }
 
   template <class T> static void cross_entropy(Cpu& backend, Index rows, Index classes, const T* x, const int* labels,
-                                               T* probabilities, T* loss) {
+                                               T* probabilities, compute_t<T>* loss) {
     if constexpr (!std::is_same_v<T, float>) {
       Reference plain;
       reference::Rows::cross_entropy(plain, rows, classes, x, labels, probabilities, loss);
@@ -247,7 +247,7 @@ struct Rows {
     }
   }
 
-  template <class T> static void cross_entropy_backward(Cpu& backend, Index rows, Index classes, const T* d_loss,
+  template <class T> static void cross_entropy_backward(Cpu& backend, Index rows, Index classes, const compute_t<T>* d_loss,
                                                         const T* probabilities, const int* labels, T* d_x,
                                                         bool accumulate) {
     using C = compute_t<T>;

@@ -98,6 +98,12 @@ class Api {
   }
 
   const cudaDeviceProp& properties() const { return properties_; }
+  /// The CUDA version that the driver is for, 1000 major + 10 minor.
+  static int driver() {
+    int version = 0;
+    cudaDriverGetVersion(&version);
+    return version;
+  }
   cudaStream_t stream() const { return stream_; }
 
   /// Makes the device that of the calling thread, which may use others too.
@@ -201,20 +207,21 @@ class Api {
     detail::Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> product;
     detail::Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> left, right, out;
     cublasLtMatmulAlgo_t algorithm{};
+    Status status = nullptr;
   };
   using Key = std::array<Index, 17>;
 
   template <class T> Status find_plan(const Product<T>& p, const Plan*& plan) {
     const Key key{p.m, p.n, p.k, p.count, p.a.transposed, p.a.leading, p.a.batch, p.b.transposed, p.b.leading, p.b.batch, p.c_row, p.c_batch, p.accumulate,
                   p.bias != nullptr, p.activation, Index(detail::data_type<T>), alignment(p.a.data) + 16 * (alignment(p.b.data) + 16 * (alignment(p.c) + 16 * alignment(p.bias)))};
-    if (const auto known = plans_.find(key); known != plans_.end()) {
-      plan = &known->second;
-      return nullptr;
+    auto known = plans_.find(key);
+    if (known == plans_.end()) {
+      Plan made;
+      made.status = make_plan(p, made);
+      known = plans_.emplace(key, std::move(made)).first;
     }
-    Plan made;
-    if (const Status status = make_plan(p, made)) return status;
-    plan = &plans_.emplace(key, std::move(made)).first->second;
-    return nullptr;
+    plan = &known->second;
+    return plan->status;
   }
 
   template <class T> Status make_plan(const Product<T>& p, Plan& plan) {

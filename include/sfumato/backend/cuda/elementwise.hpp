@@ -61,6 +61,15 @@ template <class T> struct ActivateBackward {
   }
 };
 
+/// 1 / (1 + exp(-x)) for a result in T: where that is bf16, by the approximations that a GPU has in hardware (2^-20 off at most,
+/// where gates are of order 10), since with the exact functions SwiGLU would be bound by arithmetic.
+template <class T, class S> SFUMATO_DEVICE S sigmoid_for(S x) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (std::is_same_v<T, bf16>) return __fdividef(1.0f, 1.0f + __expf(-x));
+#endif
+  return sigmoid(x);
+}
+
 /// A sample is a row of `hidden`, x and d_x rows of 2 hidden: [gate | value].
 template <class T> struct SwiGlu {
   static constexpr const char* name = "swiglu";
@@ -71,7 +80,7 @@ template <class T> struct SwiGlu {
   template <int V> SFUMATO_DEVICE void apply(Index row, Index i) const {
     auto gate = load_as<V, compute_t<T>>(x + row * hidden + i);
     const auto value = load_as<V, compute_t<T>>(x + row * hidden + i + hidden);
-    for (int j = 0; j < V; ++j) gate[j] = silu(gate[j]) * value[j];
+    for (int j = 0; j < V; ++j) gate[j] = gate[j] * sigmoid_for<T>(gate[j]) * value[j];
     store_as<V>(y + i, gate);
   }
 };
@@ -87,9 +96,9 @@ template <class T> struct SwiGluBackward {
     auto gate = load_as<V, compute_t<T>>(x + at), value = load_as<V, compute_t<T>>(x + at + hidden);
     const auto d = load_as<V, compute_t<T>>(d_y + i);
     for (int j = 0; j < V; ++j) {
-      const compute_t<T> g = gate[j];
-      gate[j] = d[j] * value[j] * silu_derivative(g);
-      value[j] = d[j] * silu(g);
+      const compute_t<T> g = gate[j], s = sigmoid_for<T>(g);
+      gate[j] = d[j] * value[j] * s * (1 + g * (1 - s));
+      value[j] = d[j] * g * s;
     }
     store_as<V>(d_x + at, gate, accumulate != 0);
     store_as<V>(d_x + at + hidden, value, accumulate != 0);
@@ -235,10 +244,11 @@ template <class T> struct Adam {
 };
 
 /// x + gate * h, and its gradient by h; a sample is `rows_per_sample` rows, gates stand `stride` apart.
-template <class T> struct GatedResidual {
+template <class X, class T> struct GatedResidual {
   static constexpr const char* name = "gated_residual";
-  const T *x, *h, *gate;
-  T* y;
+  const X* x;
+  const T *h, *gate;
+  X* y;
   Index width, rows_per_sample, stride;
 
   template <int V> SFUMATO_DEVICE void apply(Index row, Index i) const {
@@ -249,9 +259,10 @@ template <class T> struct GatedResidual {
     store_as<V>(y + i, values);
   }
 };
-template <class T> struct GatedResidualBackward {
+template <class X, class T> struct GatedResidualBackward {
   static constexpr const char* name = "gated_residual_backward";
-  const T *d_y, *gate;
+  const X* d_y;
+  const T* gate;
   T* d_h;
   Index width, rows_per_sample, stride, accumulate;
 
@@ -332,9 +343,9 @@ struct ElementwiseKernels {
   static void swiglu_backward(BasicCuda<Api>& b, Index rows, Index hidden, const T* d_y, const T* x, T* d_x, bool accumulate) {
     launch_elementwise<T>(b, rows, hidden, SwiGluBackward<T>{d_y, x, d_x, hidden, accumulate}, whole_packs<T>(hidden) && aligned(d_y, x, d_x));
   }
-  template <class T, class Api>
-  static void gated_residual(BasicCuda<Api>& b, const RowShape& s, const T* x, const T* h, const T* gate, T* y) {
-    launch_elementwise<T>(b, s.rows, s.width, GatedResidual<T>{x, h, gate, y, s.width, s.rows_per_sample, s.modulation_stride},
+  template <class X, class T, class Api>
+  static void gated_residual(BasicCuda<Api>& b, const RowShape& s, const X* x, const T* h, const T* gate, X* y) {
+    launch_elementwise<X>(b, s.rows, s.width, GatedResidual<X, T>{x, h, gate, y, s.width, s.rows_per_sample, s.modulation_stride},
                           aligned(x, h, y, gate, gate + s.modulation_stride));
   }
   template <class T, class Api> static void multiply(BasicCuda<Api>& b, Index n, const T* x, const T* y, T* out, bool accumulate) {

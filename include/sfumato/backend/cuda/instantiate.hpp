@@ -18,10 +18,6 @@ template <class Api, class T> void instantiate_kernels() {
   SFUMATO_KEEP(squared_norm)
   SFUMATO_KEEP(matmul)
   SFUMATO_KEEP(column_sum)
-  SFUMATO_KEEP(norm)
-  SFUMATO_KEEP(norm_backward)
-  SFUMATO_KEEP(gated_residual)
-  SFUMATO_KEEP(gated_residual_backward)
   SFUMATO_KEEP(qk_norm_rotary)
   SFUMATO_KEEP(qk_norm_rotary_backward)
   SFUMATO_KEEP(attention)
@@ -45,6 +41,12 @@ template <class Api, class T> void instantiate_kernels() {
   SFUMATO_KEEP(normal)
   SFUMATO_KEEP(adamw)
 #undef SFUMATO_KEEP
+  const auto keep_with = [&]<class X>(std::type_identity<X>) {  // the residual stream's element
+    keep(&K::template norm<X, T, Api>, &K::template norm_backward<X, T, Api>, &K::template gated_residual<X, T, Api>,
+         &K::template gated_residual_backward<X, T, Api>);
+  };
+  keep_with(std::type_identity<T>{});
+  keep_with(std::type_identity<compute_t<T>>{});
   keep(&K::template convert<T, T, Api>);
   keep(&K::template convert<T, compute_t<T>, Api>);
   keep(&K::template convert<compute_t<T>, T, Api>);

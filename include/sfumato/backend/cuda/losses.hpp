@@ -114,7 +114,8 @@ template <class T> struct SquaredError {
 /// d_x (+)= 2 d_loss weight[sample] (x - target) / elements; d_target its negative.
 template <class T> struct WeightedMseBackward {
   static constexpr const char* name = "weighted_mse_backward";
-  const T *d_loss, *x, *target;
+  const compute_t<T>* d_loss;
+  const T *x, *target;
   const double* weight;
   double factor;  ///< 2 / elements
   T *d_x, *d_target;
@@ -136,7 +137,8 @@ template <class T> struct WeightedMseBackward {
 /// d_x (+)= d_loss (probability - [class is the label]) / rows.
 template <class T> struct CrossEntropyBackward {
   static constexpr const char* name = "cross_entropy_backward";
-  const T *d_loss, *probabilities;
+  const compute_t<T>* d_loss;
+  const T* probabilities;
   const int* labels;
   T* d_x;
   double factor;  ///< 1 / rows
@@ -163,15 +165,15 @@ struct LossKernels {
   }
 
   template <class T, class Api>
-  static void cross_entropy(BasicCuda<Api>& b, Index rows, Index classes, const T* x, const int* labels, T* probabilities, T* loss) {
+  static void cross_entropy(BasicCuda<Api>& b, Index rows, Index classes, const T* x, const int* labels, T* probabilities, compute_t<T>* loss) {
     b.template make_room<int>(rows);
     double* const losses = b.template scratch<double>(rows);
     b.launch(grid_of_warps(rows), Softmax<T>{rows, classes, x, probabilities, b.stage(labels, rows), losses});
-    b.launch({}, SumOfAll<T>{losses, rows, 1.0 / static_cast<double>(rows), loss});
+    b.launch({}, SumOfAll<compute_t<T>>{losses, rows, 1.0 / static_cast<double>(rows), loss});
   }
 
   template <class T, class Api>
-  static void cross_entropy_backward(BasicCuda<Api>& b, Index rows, Index classes, const T* d_loss, const T* probabilities, const int* labels, T* d_x,
+  static void cross_entropy_backward(BasicCuda<Api>& b, Index rows, Index classes, const compute_t<T>* d_loss, const T* probabilities, const int* labels, T* d_x,
                                      bool accumulate) {
     b.template make_room<int>(rows);
     launch_elementwise<T>(b, rows, classes,
@@ -180,17 +182,17 @@ struct LossKernels {
   }
 
   template <class T, class Api>
-  static void weighted_mse(BasicCuda<Api>& b, Index batch, Index size, const T* x, const T* target, const double* weight, T* loss) {
+  static void weighted_mse(BasicCuda<Api>& b, Index batch, Index size, const T* x, const T* target, const double* weight, compute_t<T>* loss) {
     using Kernel = SquaredError<T>;
     const Index parts = (size + Kernel::part - 1) / Kernel::part;
     b.template make_room<double>(batch);
     double* const sums = b.template scratch<double>(batch * parts);
     b.launch({.x = batch * parts, .shared_bytes = Kernel::warps * Index(sizeof(double))}, Kernel{x, target, b.stage(weight, batch), size, parts, sums});
-    b.launch({}, SumOfAll<T>{sums, batch * parts, 1.0 / static_cast<double>(batch * size), loss});
+    b.launch({}, SumOfAll<compute_t<T>>{sums, batch * parts, 1.0 / static_cast<double>(batch * size), loss});
   }
 
   template <class T, class Api>
-  static void weighted_mse_backward(BasicCuda<Api>& b, Index batch, Index size, const T* d_loss, const T* x, const T* target, const double* weight,
+  static void weighted_mse_backward(BasicCuda<Api>& b, Index batch, Index size, const compute_t<T>* d_loss, const T* x, const T* target, const double* weight,
                                     T* d_x, Nullable<T> d_target, bool accumulate) {
     b.template make_room<double>(batch);
     launch_elementwise<T>(b, batch, size,

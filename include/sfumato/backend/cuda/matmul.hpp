@@ -14,7 +14,8 @@ template <class T> struct Operand {
   Index transposed, leading, batch;
 };
 
-/// c (+)= a b, or activation(a b + bias), for `count` matrices, as a command. `Api::matmul(product)` computes it.
+/// c (+)= a b, or activation(a b + bias), for `count` matrices, as a command. `Api::matmul(product)` computes it, `Api::plan(product)`
+/// says whether it can.
 template <class T> struct Product {
   static constexpr const char* name = "matmul";
   Index m, n, k, count;
@@ -61,7 +62,7 @@ struct MatmulKernels {
   static void matmul(BasicCuda<Api>& b, const MatmulShape& s, const T* x, const T* y, T* c, bool accumulate, Nullable<const T> bias, Activation activation) {
     if (s.m == 0 || s.n == 0 || s.batch == 0) return;
     if (s.k == 0 && accumulate) return;
-    const bool fused = s.k > 0 && has_epilogue<T>(bias != nullptr, activation);
+    bool fused = s.k > 0 && has_epilogue<T>(bias != nullptr, activation);
     if (s.k > 0) {
       Operand<T> left{x, 0, 0, s.a_batch}, right{y, 0, 0, s.b_batch};
       const bool left_fits = fits(left, s.m, s.k, s.a_row, s.a_col), right_fits = fits(right, s.k, s.n, s.b_row, s.b_col);
@@ -72,8 +73,14 @@ struct MatmulKernels {
         if (!left_fits) pack(b, left, left_count, s.m, s.k, s.a_row, s.a_col, packed);
         if (!right_fits) pack(b, right, right_count, s.k, s.n, s.b_row, s.b_col, packed + left_size);
       }
-      b.submit(Product<T>{s.m, s.n, s.k, s.batch, left, right, c, s.c_row, s.c_batch, accumulate, fused ? bias : nullptr,
-                          static_cast<Index>(fused ? activation : Activation::none)});
+      Product<T> product{s.m, s.n, s.k, s.batch, left, right, c, s.c_row, s.c_batch, accumulate, fused ? bias : nullptr,
+                         static_cast<Index>(fused ? activation : Activation::none)};
+      if (fused && (bias != nullptr || activation != Activation::none) && b.api().plan(product) != nullptr) {  // not for this shape, or not so aligned
+        fused = false;
+        product.bias = nullptr;
+        product.activation = static_cast<Index>(Activation::none);
+      }
+      b.submit(product);
     }
     if (fused) return;
     const BiasActivate<T> rest{c, bias, s.n, s.m, s.c_row, s.c_batch, static_cast<Index>(activation), s.k == 0};

@@ -9,21 +9,22 @@ SFUMATO_BEGIN
 namespace backend::cuda {
 
 /// y = (x_hat * weight + bias) * (1 + scale) + shift.
-template <class T, int V> struct Norm {
+template <class X, class T, int V> struct Norm {
   static constexpr int threads = row_threads;
   static constexpr const char* name = "norm";
   using S = compute_t<T>;
   RowShape s;
   Index layer;  ///< subtract the mean
   double epsilon;
-  const T *x, *weight, *bias, *shift, *scale;
+  const X* x;
+  const T *weight, *bias, *shift, *scale;
   T* y;
   S *mean_out, *rstd_out;
 
   template <class Thread> SFUMATO_DEVICE void operator()(Thread& t) const {
     const Index r = warp_of_grid(t);
     if (r >= s.rows) return;
-    const T* const in = x + r * s.width;
+    const X* const in = x + r * s.width;
     S mean = 0, square = 0;
     if (layer != 0) {
       for_row<V>(t, s.width, [&](Index j) {
@@ -53,15 +54,16 @@ template <class T, int V> struct Norm {
 };
 
 /// d_x (+)= rstd (d_x_hat - (mean d_x_hat + x_hat mean d_x_hat x_hat)), d_x_hat = d_y (1 + scale) weight.
-template <class T, int V> struct NormBackward {
+template <class X, class T, int V> struct NormBackward {
   static constexpr int threads = row_threads;
   static constexpr const char* name = "norm_backward";
   using S = compute_t<T>;
   RowShape s;
   Index layer;
-  const T *d_y, *x, *weight, *scale;
+  const X* x;
+  const T *d_y, *weight, *scale;
   const S *mean, *rstd;
-  T* d_x;
+  X* d_x;
   Index accumulate;
 
   template <class Thread> SFUMATO_DEVICE void operator()(Thread& t) const {
@@ -95,12 +97,13 @@ template <class T, int V> struct NormBackward {
 
 /// Of a group of rows with one modulation: A = sum d_y x_hat and B = sum d_y. With them d_shift += B,
 /// d_scale += weight A + bias B; `partial` gets (1 + scale) A and (1 + scale) B, whose sums over groups are d_weight and d_bias.
-template <class T> struct NormSums {
+template <class X, class T> struct NormSums {
   static constexpr const char* name = "norm_backward_sums";
   static constexpr int count = 2;
   using sum = compute_t<T>;
   Index width, layer, modulation_stride;
-  const T *d_y, *x, *weight, *bias, *scale;
+  const X* x;
+  const T *d_y, *weight, *bias, *scale;
   const sum *mean, *rstd;
   T *d_shift, *d_scale;
   sum *partial_weight, *partial_bias;
@@ -136,11 +139,12 @@ template <class T> struct NormSums {
 };
 
 /// d_gate += sum d_y h over the rows of a sample.
-template <class T> struct GateSums {
+template <class X, class T> struct GateSums {
   static constexpr const char* name = "gated_residual_backward_sums";
   static constexpr int count = 1;
   using sum = compute_t<T>;
-  const T *d_y, *h;
+  const X* d_y;
+  const T* h;
   T* d_gate;
   Index width, stride;
 
@@ -153,7 +157,7 @@ template <class T> struct GateSums {
   }
 };
 
-/// Whether rows and arrays can be moved by 16 bytes at once.
+/// Whether rows and arrays can be moved by 16 bytes of T at once, which is the widest element among them.
 template <class T, class... P> bool packs(const RowShape& s, const P*... pointers) {
   constexpr Index pack = 16 / Index(sizeof(T));
   return s.width % pack == 0 && s.modulation_stride % pack == 0 && aligned(pointers...);
@@ -165,43 +169,43 @@ template <class T, class F> void by_packs(bool whole, const F& f) {
 }
 
 struct NormKernels {
-  template <class T, class Api>
-  static void norm(BasicCuda<Api>& b, NormKind kind, const RowShape& s, double epsilon, const T* x, Nullable<const T> weight, Nullable<const T> bias,
+  template <class X, class T, class Api>
+  static void norm(BasicCuda<Api>& b, NormKind kind, const RowShape& s, double epsilon, const X* x, Nullable<const T> weight, Nullable<const T> bias,
                    Nullable<const T> shift, Nullable<const T> scale, T* y, Nullable<compute_t<T>> mean_out, Nullable<compute_t<T>> rstd_out) {
-    by_packs<T>(packs<T>(s, x, weight, bias, shift, scale, y), [&]<int V>(std::integral_constant<int, V>) {
-      b.launch(grid_of_warps(s.rows), Norm<T, V>{s, kind == NormKind::layer, epsilon, x, weight, bias, shift, scale, y, mean_out, rstd_out});
+    by_packs<X>(packs<X>(s, x, weight, bias, shift, scale, y), [&]<int V>(std::integral_constant<int, V>) {
+      b.launch(grid_of_warps(s.rows), Norm<X, T, V>{s, kind == NormKind::layer, epsilon, x, weight, bias, shift, scale, y, mean_out, rstd_out});
     });
   }
 
-  template <class T, class Api>
-  static void norm_backward(BasicCuda<Api>& b, NormKind kind, const RowShape& s, const T* d_y, const T* x, Nullable<const T> weight,
+  template <class X, class T, class Api>
+  static void norm_backward(BasicCuda<Api>& b, NormKind kind, const RowShape& s, const T* d_y, const X* x, Nullable<const T> weight,
                             Nullable<const T> bias, Nullable<const T> scale, Nullable<const compute_t<T>> mean, const compute_t<T>* rstd,
-                            Nullable<T> d_x, bool accumulate, Nullable<T> d_weight, Nullable<T> d_bias, Nullable<T> d_shift, Nullable<T> d_scale) {
+                            Nullable<X> d_x, bool accumulate, Nullable<T> d_weight, Nullable<T> d_bias, Nullable<T> d_shift, Nullable<T> d_scale) {
     using S = compute_t<T>;
     const bool layer = kind == NormKind::layer;
     if (d_x != nullptr)
-      by_packs<T>(packs<T>(s, d_y, x, weight, scale, d_x), [&]<int V>(std::integral_constant<int, V>) {
-        b.launch(grid_of_warps(s.rows), NormBackward<T, V>{s, layer, d_y, x, weight, scale, mean, rstd, d_x, accumulate});
+      by_packs<X>(packs<X>(s, d_y, x, weight, scale, d_x), [&]<int V>(std::integral_constant<int, V>) {
+        b.launch(grid_of_warps(s.rows), NormBackward<X, T, V>{s, layer, x, d_y, weight, scale, mean, rstd, d_x, accumulate});
       });
     if (d_weight == nullptr && d_bias == nullptr && d_shift == nullptr && d_scale == nullptr) return;
     const bool modulated = scale != nullptr || d_shift != nullptr || d_scale != nullptr;
     const Index per_group = modulated ? s.rows_per_sample : rows_per_group(s.rows), count = (s.rows + per_group - 1) / per_group;
     S* const partial = b.template scratch<S>((2 * count + groups(count)) * s.width);
-    const NormSums<T> sums{s.width, layer, s.modulation_stride, d_y, x, weight, bias, scale, mean, rstd, d_shift, d_scale,
+    const NormSums<X, T> sums{s.width, layer, s.modulation_stride, x, d_y, weight, bias, scale, mean, rstd, d_shift, d_scale,
                            d_weight != nullptr ? partial : nullptr, d_bias != nullptr ? partial + count * s.width : nullptr};
-    sum_groups<T>(b, s.rows, s.width, per_group, sums, packs<T>(s, d_y, x, weight, bias, scale, d_shift, d_scale));
+    sum_groups<X>(b, s.rows, s.width, per_group, sums, packs<X>(s, d_y, x, weight, bias, scale, d_shift, d_scale));
     if (d_weight != nullptr) add_column_sums(b, count, s.width, static_cast<const S*>(partial), d_weight, partial + 2 * count * s.width);
     if (d_bias != nullptr) add_column_sums(b, count, s.width, static_cast<const S*>(partial + count * s.width), d_bias, partial + 2 * count * s.width);
   }
 
-  template <class T, class Api>
-  static void gated_residual_backward(BasicCuda<Api>& b, const RowShape& s, const T* d_y, const T* h, const T* gate, Nullable<T> d_h, bool accumulate,
+  template <class X, class T, class Api>
+  static void gated_residual_backward(BasicCuda<Api>& b, const RowShape& s, const X* d_y, const T* h, const T* gate, Nullable<T> d_h, bool accumulate,
                                       Nullable<T> d_gate) {
     if (d_h != nullptr)
-      launch_elementwise<T>(b, s.rows, s.width, GatedResidualBackward<T>{d_y, gate, d_h, s.width, s.rows_per_sample, s.modulation_stride, accumulate},
+      launch_elementwise<X>(b, s.rows, s.width, GatedResidualBackward<X, T>{d_y, gate, d_h, s.width, s.rows_per_sample, s.modulation_stride, accumulate},
                             aligned(d_y, d_h, gate, gate + s.modulation_stride));
     if (d_gate != nullptr)
-      sum_groups<T>(b, s.rows, s.width, s.rows_per_sample, GateSums<T>{d_y, h, d_gate, s.width, s.modulation_stride}, packs<T>(s, d_y, h, d_gate));
+      sum_groups<X>(b, s.rows, s.width, s.rows_per_sample, GateSums<X, T>{d_y, h, d_gate, s.width, s.modulation_stride}, packs<X>(s, d_y, h, d_gate));
   }
 };
 

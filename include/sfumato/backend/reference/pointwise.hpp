@@ -48,7 +48,7 @@ struct Pointwise {
 
   /// loss[0] = mean over samples of weight[b] * mean_j (x[b, j] - target[b, j])^2.
   template <class T> static void weighted_mse(Reference&, Index batch, Index size, const T* x, const T* target,
-                                              const double* weight, T* loss) {
+                                              const double* weight, compute_t<T>* loss) {
     double total = 0;
     for (Index b = 0; b < batch; ++b) {
       double sum = 0;
@@ -58,10 +58,10 @@ struct Pointwise {
       }
       total += weight[b] * sum / static_cast<double>(size);
     }
-    loss[0] = static_cast<T>(total / static_cast<double>(batch));
+    loss[0] = static_cast<compute_t<T>>(total / static_cast<double>(batch));
   }
 
-  template <class T> static void weighted_mse_backward(Reference&, Index batch, Index size, const T* d_loss, const T* x,
+  template <class T> static void weighted_mse_backward(Reference&, Index batch, Index size, const compute_t<T>* d_loss, const T* x,
                                                        const T* target, const double* weight, T* d_x,
                                                        Nullable<T> d_target, bool accumulate) {
     for (Index b = 0; b < batch; ++b) {

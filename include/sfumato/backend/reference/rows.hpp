@@ -16,13 +16,13 @@ namespace reference {
 
 struct Rows {
   /// y = (x_hat * weight + bias) * (1 + scale) + shift, x_hat = (x - mean) * rstd; RMSNorm has mean 0.
-  template <class T> static void norm(Reference&, NormKind kind, const RowShape& s, double epsilon, const T* x,
-                                      Nullable<const T> weight, Nullable<const T> bias, Nullable<const T> shift,
-                                      Nullable<const T> scale, T* y, Nullable<compute_t<T>> mean_out,
-                                      Nullable<compute_t<T>> rstd_out) {
+  template <class X, class T> static void norm(Reference&, NormKind kind, const RowShape& s, double epsilon, const X* x,
+                                               Nullable<const T> weight, Nullable<const T> bias,
+                                               Nullable<const T> shift, Nullable<const T> scale, T* y,
+                                               Nullable<compute_t<T>> mean_out, Nullable<compute_t<T>> rstd_out) {
     const auto width = static_cast<double>(s.width);
     for (Index r = 0; r < s.rows; ++r) {
-      const T* row = x + r * s.width;
+      const X* row = x + r * s.width;
       double mean = 0, square = 0;
       if (kind == NormKind::layer) {
         for (Index j = 0; j < s.width; ++j) mean += static_cast<double>(row[j]);
@@ -44,11 +44,12 @@ struct Rows {
   }
 
   /// `mean` may be null for RMSNorm only.
-  template <class T> static void norm_backward(Reference&, NormKind kind, const RowShape& s, const T* d_y, const T* x,
-                                               Nullable<const T> weight, Nullable<const T> bias,
-                                               Nullable<const T> scale, Nullable<const compute_t<T>> mean,
-                                               const compute_t<T>* rstd, Nullable<T> d_x, bool accumulate,
-                                               Nullable<T> d_weight, Nullable<T> d_bias, Nullable<T> d_shift, Nullable<T> d_scale) {
+  template <class X, class T>
+  static void norm_backward(Reference&, NormKind kind, const RowShape& s, const T* d_y, const X* x,
+                            Nullable<const T> weight, Nullable<const T> bias, Nullable<const T> scale,
+                            Nullable<const compute_t<T>> mean, const compute_t<T>* rstd, Nullable<X> d_x,
+                            bool accumulate, Nullable<T> d_weight, Nullable<T> d_bias, Nullable<T> d_shift,
+                            Nullable<T> d_scale) {
     ColumnSums weight_sum(s.width), bias_sum(s.width), shift_sum(s.width), scale_sum(s.width);
     std::vector<double> x_hat(static_cast<std::size_t>(s.width)), d_x_hat(x_hat);  // one row
     for (Index r = 0; r < s.rows; ++r) {
@@ -84,19 +85,19 @@ struct Rows {
     bias_sum.flush(d_bias, 0);
   }
 
-  template <class T>
-  static void gated_residual(Reference&, const RowShape& s, const T* x, const T* h, const T* gate, T* y) {
+  template <class X, class T>
+  static void gated_residual(Reference&, const RowShape& s, const X* x, const T* h, const T* gate, X* y) {
     for (Index r = 0; r < s.rows; ++r)
       for (Index j = 0; j < s.width; ++j) {
         const Index i = r * s.width + j;
         const auto g = static_cast<double>(gate[r / s.rows_per_sample * s.modulation_stride + j]);
-        y[i] = static_cast<T>(static_cast<double>(x[i]) + g * static_cast<double>(h[i]));
+        y[i] = static_cast<X>(static_cast<double>(x[i]) + g * static_cast<double>(h[i]));
       }
   }
 
-  template <class T> static void gated_residual_backward(Reference&, const RowShape& s, const T* d_y, const T* h,
-                                                         const T* gate, Nullable<T> d_h, bool accumulate,
-                                                         Nullable<T> d_gate) {
+  template <class X, class T> static void gated_residual_backward(Reference&, const RowShape& s, const X* d_y,
+                                                                  const T* h, const T* gate, Nullable<T> d_h,
+                                                                  bool accumulate, Nullable<T> d_gate) {
     ColumnSums gate_sum(s.width);
     for (Index r = 0; r < s.rows; ++r) {
       const Index modulation = r / s.rows_per_sample * s.modulation_stride;
@@ -185,7 +186,7 @@ struct Rows {
 
   /// loss[0] = mean over rows of -log softmax(x)[label].
   template <class T> static void cross_entropy(Reference&, Index rows, Index classes, const T* x, const int* labels,
-                                               T* probabilities, T* loss) {
+                                               T* probabilities, compute_t<T>* loss) {
     double total = 0;
     for (Index r = 0; r < rows; ++r) {
       const T* row = x + r * classes;
@@ -194,10 +195,10 @@ struct Rows {
         probabilities[r * classes + j] = static_cast<T>(std::exp(static_cast<double>(row[j]) - log_sum));
       total += log_sum - static_cast<double>(row[labels[r]]);
     }
-    loss[0] = static_cast<T>(total / static_cast<double>(rows));
+    loss[0] = static_cast<compute_t<T>>(total / static_cast<double>(rows));
   }
 
-  template <class T> static void cross_entropy_backward(Reference&, Index rows, Index classes, const T* d_loss,
+  template <class T> static void cross_entropy_backward(Reference&, Index rows, Index classes, const compute_t<T>* d_loss,
                                                         const T* probabilities, const int* labels, T* d_x,
                                                         bool accumulate) {
     const double factor = static_cast<double>(d_loss[0]) / static_cast<double>(rows);
