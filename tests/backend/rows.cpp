@@ -120,6 +120,9 @@ TEST_CASE_TEMPLATE("gated residual", T, float, double, bf16) {
     verify<T>({zeros<T>(rows * width)}, "gated_residual", [&]<class K>(auto& backend, auto& out) {
       K::gated_residual(backend, s, x.data(), h.data(), gate.data(), out[0].data());
     });
+    verify<T>({zeros<T>(rows * width)}, "residual", [&]<class K>(auto& backend, auto& out) {
+      K::gated_residual(backend, RowShape{rows, width, rows}, x.data(), h.data(), nullptr, out[0].data());
+    });
     for (const bool accumulate : {false, true})
       verify<T>(
           {values<T>(rows * width, 4), values<T>(samples * stride, 5)}, "gated_residual backward",
@@ -164,7 +167,8 @@ TEST_CASE("a wide residual stream: what norms read and gated residuals write is 
       verify<bf16>({values<bf16>(width, 6), values<bf16>(samples * stride, 7)}, "norm backward, its sums",
                    [&]<class K>(auto& backend, auto& d) { backward.template operator()<K>(backend, nullptr, false, d[0].data(), d[1].data(), d[1].data() + width); });
     }
-    verify<float>({start}, "gated_residual", [&]<class K>(auto& backend, auto& out) { K::gated_residual(backend, s, x.data(), h.data(), scale, out[0].data()); });
+    for (const bf16* const gate : {scale, static_cast<const bf16*>(nullptr)})
+      verify<float>({start}, "gated_residual", [&]<class K>(auto& backend, auto& out) { K::gated_residual(backend, s, x.data(), h.data(), gate, out[0].data()); });
     for (const bool accumulate : {false, true})
       verify<bf16>({values<bf16>(rows * width, 8), values<bf16>(samples * stride, 9)}, "gated_residual backward", [&]<class K>(auto& backend, auto& d) {
         K::gated_residual_backward(backend, s, x.data(), h.data(), scale, d[0].data(), accumulate, d[1].data());
@@ -200,13 +204,22 @@ TEST_CASE_TEMPLATE("softmax and cross entropy", T, float, double, bf16) {
           4);
     Vector<int> labels;
     for (Index r = 0; r < rows; ++r) labels.push_back(static_cast<int>(r * 7 % width));
+    const auto cross_entropy = [&]<class K>(auto& backend, T* probabilities, compute_t<T>* loss) {
+      K::cross_entropy(backend, rows, width, x.data(), labels.data(), probabilities, loss);
+      finish(backend);
+    };
     verify<T>(
-        {y[0], zeros<T>(1)}, "cross entropy",
+        {y[0]}, "cross entropy's probabilities",
         [&]<class K>(auto& backend, auto& out) {
-          Kept<T> loss(1);
-          K::cross_entropy(backend, rows, width, x.data(), labels.data(), out[0].data(), loss.data());
-          finish(backend);
-          loss.rounded(out[1]);
+          auto loss = zeros<compute_t<T>>(1);
+          cross_entropy.template operator()<K>(backend, out[0].data(), loss.data());
+        },
+        4);
+    verify<compute_t<T>>(
+        {zeros<compute_t<T>>(1)}, "cross entropy",
+        [&]<class K>(auto& backend, auto& out) {
+          auto probabilities = y[0];
+          cross_entropy.template operator()<K>(backend, probabilities.data(), out[0].data());
         },
         4);
     const auto d_loss = values<compute_t<T>>(1, 2);

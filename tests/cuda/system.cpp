@@ -127,7 +127,8 @@ TEST_CASE("bf16: training is that in f32 to its rounding, with weights of f32") 
 }
 
 TEST_CASE("bf16 with the residual stream in f32: the same bits with and without loading ahead, and pictures like those of f32") {
-  using Wide = JiT<ImagePatches<8, 1, 4, 3>, Transformer<32, 2, RMSNorm, SwiGLU, Heads<2>, QKNorm, Rotary, AdaLNZero, Context<2, 1>, WideResidual>>;
+  using Trunk = Transformer<32, 3, RMSNorm, SwiGLU, Heads<2>, QKNorm, Rotary, AdaLNZero, Context<2, 2>, TimeToken, Dropout<std::ratio<1, 10>, 0, 2>, WideResidual>;
+  using Wide = JiT<ImagePatches<8, 1, 4, 3>, Trunk, Head<Linear>, AuxiliaryClassifier<1>>;
   const auto run = []<class E>(auto device, std::type_identity<E>, bool ahead) {
     const TrainOptions options{.batch = 4, .accumulate = 2, .learning_rate = 3e-3, .seed = 3};
     Trainer<Wide, Wide::ImageShape, Objective, typename decltype(device)::element_type, E> trainer(*device, {}, options);

@@ -320,14 +320,6 @@ struct MoveWide : Case {
     return ops::narrow(ctx, ops::combine(ctx, 0.5, sums, -2, ops::scale(ctx, 3, sums)));
   }
 };
-struct CastWide : Case {
-  static constexpr std::string_view ops = "cast";
-  using Values = Inputs<Shape<dynamic, 4, 8>>;
-  static constexpr auto build(auto& ctx, const auto&, const auto& x) {
-    using Wide = typename std::remove_reference_t<decltype(ctx)>::wide;
-    return ops::cast<Wide>(ctx, ops::cast<Wide>(ctx, x));
-  }
-};
 struct GatedResidualFromItself : Case {
   static constexpr std::string_view ops = "gated_residual";
   using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 2 * 8>>;
@@ -393,7 +385,7 @@ using Cases = std::tuple<
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,
     ModulatedNorm<NormKind::layer, false, false, 1, 2>, GatedResidual, GatedResidualFromItself, GatedResidualWide,
-    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, CastWide, Embedding, Sinusoidal, Drop, NoDrop, WeightedMse,
+    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, Embedding, Sinusoidal, Drop, NoDrop, WeightedMse,
     CrossEntropy>;
 
 /// Front doors that are no functions of values: inputs, outputs and noise, tested by name in inputs.cpp.

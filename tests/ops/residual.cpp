@@ -5,6 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <type_traits>
+#include <utility>
+
 namespace {
 
 using namespace ops_test;
@@ -15,6 +18,13 @@ template <class Norm, class... More> struct Deep : Case {
   using Values = std::conditional_t<Parameters::modulated, Inputs<Shape<dynamic, 4, 16>, Shape<dynamic, 1, 16>, Shape<dynamic, 16>>, Inputs<Shape<dynamic, 4, 16>, Shape<dynamic, 1, 16>>>;
   static auto build(auto& ctx, const auto& p, const auto& x, const auto& context) { return p(ctx, x, None{}, context); }
   static auto build(auto& ctx, const auto& p, const auto& x, const auto& context, const auto& condition) { return p(ctx, x, condition, context); }
+};
+
+// A norm with a modulation of its own that takes no wide values.
+struct Rounding {
+  template <int Width> struct Layer : RMSNorm::Layer<Width> {
+    static constexpr bool takes_wide = false;
+  };
 };
 
 template <class C> Problem<C> problem() {
@@ -51,9 +61,49 @@ template <class Norm, class... More> void compare() {
   CHECK(plain.parameters == same.parameters);
 }
 
+/// The gradient of a wide value that a norm reads and two gated residuals add to, and of the narrow one that it was made of.
+template <class B, class E> std::pair<Values, Values> gradients_of_wide() {
+  using X = Shape<dynamic, 8, 16>;
+  B device;
+  Workspace<B> workspace(device);
+  Tape<B, E> tape(workspace);
+  Record<B, E> ctx(tape, nullptr, nullptr);
+  const auto input = [&]<class S>(std::type_identity<S>, std::uint32_t number) { return ops::input<S>(ctx, std::span<const double>(values(2 * S::row, 5, number))); };
+  auto x = input(std::type_identity<X>{}, 0);
+  const auto h = input(std::type_identity<X>{}, 1), m = input(std::type_identity<Shape<dynamic, 48>>{}, 2), d_y = input(std::type_identity<X>{}, 3);
+  ctx.require_gradient(x);
+  const auto from_x = ops::widen(ctx, x), again = ops::widen(ctx, x);
+  auto w = ops::combine(ctx, 0.5, from_x, 0.5, again);
+  ctx.run_down_to(0);
+  ctx.require_gradient(w);
+  const auto y = ops::modulated_norm<NormKind::layer, 0, 1>(ctx, w, None{}, None{}, m, 1e-6);
+  ctx.add_gradient(ctx.data(d_y), y.handle.slot);
+  const auto wide_d_y = ops::widen(ctx, d_y);
+  for (const auto& z : {ops::gated_residual<2>(ctx, w, h, m), ops::gated_residual<2>(ctx, w, h, None{})}) ctx.add_gradient(ctx.data(wide_d_y), z.handle.slot);
+  ctx.run_down_to(0);
+  const auto host = [&]<class T>(const T* d) {
+    std::vector<T> elements(2 * X::row);
+    Kernels<B>::download(device, elements.data(), d, Index(elements.size()));
+    return Values(elements.begin(), elements.end());
+  };
+  const Values d_w = host(ctx.gradient_of(w));
+  const auto one = ops::widen(ctx, x), two = ops::widen(ctx, x);
+  for (const auto& v : {one, two}) ctx.add_gradient(ctx.gradient_of(w), v.handle.slot);
+  ctx.run_down_to(0);
+  return {d_w, host(ctx.gradient_of(x))};
+}
+
 }  // namespace
+
+TEST_CASE("the gradient of a wide value is wide, from all that use it; of what it was made of, rounded once for each use") {
+  const auto [d_w, d_x] = gradients_of_wide<Tested, bf16>();
+  const auto [exact_w, exact_x] = gradients_of_wide<Reference, double>();
+  CHECK(relative_difference(d_w, exact_w) < 1e-6);
+  CHECK(relative_difference(d_x, exact_x) < 4e-3);
+}
 
 TEST_CASE("a residual stream in f32 brings a bf16 model nearer to the truth: RMSNorm with adaLN") { compare<RMSNorm, AdaLNZero>(); }
 TEST_CASE("... LayerNorm with LayerScale, recomputed") { compare<LayerNorm, LayerScale<std::ratio<1, 4>>, Recompute>(); }
 TEST_CASE("... a norm that takes no wide values") { compare<DyT>(); }
 TEST_CASE("... and with adaLN") { compare<DyT, AdaLNZero>(); }
+TEST_CASE("... with a modulation of its own") { compare<Rounding, AdaLNZero>(); }

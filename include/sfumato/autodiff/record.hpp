@@ -88,7 +88,7 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
       if (!slot.gradient()) return;
       Record self(*outer.tape_, weights, gradients, random, Owned{});  // the model that recorded it, not the one that runs the tape
       if constexpr (std::is_invocable_v<F&, Record&, Slot<B, T>&>) closure(self, slot);
-      else closure(self, static_cast<const T*>(slot.gradient().data()));
+      else closure(self, static_cast<const T*>(slot.data()));
       slot.gradient() = {};
     });
   }
@@ -102,7 +102,7 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
     if (!slot) return {nullptr, false};
     const bool accumulate = static_cast<bool>(slot.gradient());
     if (!accumulate) slot.gradient() = this->template scratch<T>(slot.size());
-    return {static_cast<T*>(slot.gradient().data()), accumulate};
+    return {slot.data(), accumulate};
   }
   template <class S, class T> Into<T> gradient(const Value<Record, S, T>& v) { return gradient(v.handle.slot); }
   /// For ops that write only a part: zeroed at first use, always added to.
@@ -124,7 +124,7 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
       from.gradient() = {};
       return;
     }
-    add_gradient(static_cast<const T*>(from.gradient().data()), to);
+    add_gradient(static_cast<const T*>(from.data()), to);
   }
   /// Adds an array to `to`'s gradient.
   template <class T> void add_gradient(const T* d, const Slot<B, T>& to) {
@@ -140,7 +140,7 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
   template <class S, class T> void require_gradient(Value<Record, S, T>& v) { v.handle.slot = Slot<B, T>(tape_->slots_, v.size()); }
   /// The gradient that `backward` left at an input; null where none arrived.
   template <class S, class T> const T* gradient_of(const Value<Record, S, T>& v) const {
-    return v.handle.slot ? static_cast<const T*>(v.handle.slot.gradient().data()) : nullptr;
+    return v.handle.slot ? v.handle.slot.data() : nullptr;
   }
   /// Runs the tape backwards from a scalar, with d loss = `seed`, adding to the gradients. Empties the tape, also when it
   /// throws.

@@ -63,6 +63,8 @@ template <class B, class T> class Slot {
   explicit operator bool() const { return node_ != nullptr; }
   Index size() const { return node_->size; }
   Buffer<B>& gradient() const { return node_->gradient; }
+  /// The gradient's elements; null where none arrived.
+  T* data() const { return static_cast<T*>(node_->gradient.data()); }
 
  private:
   detail::SlotPool<B>* pool_ = nullptr;

@@ -15,10 +15,9 @@ inline constexpr double gelu_tanh_cubic = 0.044715;
 
 template <class S> SFUMATO_HD S sigmoid(S x) { return 1 / (1 + std::exp(-x)); }
 template <class S> SFUMATO_HD S silu(S x) { return x * sigmoid(x); }
-template <class S> SFUMATO_HD S silu_derivative(S x) {
-  const S s = sigmoid(x);
-  return s * (1 + x * (1 - s));
-}
+/// `s`: the sigmoid of x.
+template <class S> SFUMATO_HD S silu_derivative(S x, S s) { return s * (1 + x * (1 - s)); }
+template <class S> SFUMATO_HD S silu_derivative(S x) { return silu_derivative(x, sigmoid(x)); }
 
 template <class S> SFUMATO_HD S activate(Activation activation, S x) {
   switch (activation) {

@@ -90,7 +90,7 @@ struct AdamWStep {
 ///        // y = (x_hat * weight + bias) * (1 + scale) + shift; mean and rstd (rows) are kept for backward where non-null
 /// void norm_backward(b, NormKind, RowShape, d_y, const X* x, weight|0, bias|0, scale|0, mean|0, rstd,
 ///                    X* d_x|0, bool accumulate, T* d_weight|0, T* d_bias|0, T* d_shift|0, T* d_scale|0)
-/// void gated_residual(b, RowShape, const X* x, h, gate, X* y)                     // y = x + gate * h
+/// void gated_residual(b, RowShape, const X* x, h, gate|0, X* y)                   // y = x + gate * h, or x + h
 /// void gated_residual_backward(b, RowShape, const X* d_y, h, gate, T* d_h|0, bool accumulate, T* d_gate|0)
 /// void qk_norm_rotary(b, QkShape, qkv, q_weight|0, k_weight|0, table|0, T* qk, S* rstd|0)
 ///        // qk: rows of 2 * heads * head_dim; rstd: (rows, 2, heads); weights null: no norm; table null: no rotation
@@ -104,11 +104,11 @@ struct AdamWStep {
 /// void activation(b, Activation, n, x, T* y)             void activation_backward(b, Activation, n, d_y, x, T* d_x, bool accumulate)
 /// void softmax(b, rows, width, x, T* y)                  void softmax_backward(b, rows, width, d_y, y, T* d_x, bool accumulate)
 /// void cross_entropy(b, rows, classes, x, const int* labels, T* probabilities, S* loss)      // loss[0] = mean over rows
-/// void cross_entropy_backward(b, rows, classes, d_loss, probabilities, labels, T* d_x, bool accumulate)
+/// void cross_entropy_backward(b, rows, classes, const S* d_loss, probabilities, labels, T* d_x, bool accumulate)
 /// void embedding(b, n, width, table, const int* labels, T* y)    void embedding_backward(b, n, width, d_y, labels, T* d_table)
 /// void dropout(b, Random, first, n, rate, x, T* y, bool accumulate)  // keeps element i where uniform(first + i) >= rate; scales by 1/(1-rate)
 /// void weighted_mse(b, batch, size, x, target, const double* weight, S* loss)  // loss[0] = mean_b weight[b] mean_j (x - target)^2
-/// void weighted_mse_backward(b, batch, size, d_loss, x, target, weight, T* d_x, T* d_target|0, bool accumulate)
+/// void weighted_mse_backward(b, batch, size, const S* d_loss, x, target, weight, T* d_x, T* d_target|0, bool accumulate)
 /// void linear_combination(b, batch, size, const double* alpha, x, const double* beta|0, y|0, T* out, bool accumulate)
 ///        // out[b, j] (+)= alpha[b] x[b, j] + beta[b] y[b, j]
 /// void multiply(b, n, x, y, T* out, bool accumulate)     // out (+)= x * y, elementwise

@@ -36,7 +36,7 @@ template <class Backend, bool HostMemory> struct HostPointer {
   static_assert(holds<Backend, HostMemory>, "[host-pointer] a bare pointer may be the host's: give this backend an Array of its own");
 };
 template <class Op, class Context, class Operand> struct SameElement {
-  static_assert(std::is_same_v<Context, Operand>, "[mixed-elements] an operand has another element type than its context");
+  static_assert(std::is_same_v<Context, Operand>, "[mixed-elements] an operand has another element type than its context: ops::narrow a wide one");
 };
 template <class Op, class Context, class Operand> struct SameContext {
   static_assert(std::is_same_v<Context, Operand>, "[mixed-contexts] an operand was made in another kind of context (Run, Record, Count)");

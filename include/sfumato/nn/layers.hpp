@@ -53,19 +53,20 @@ template <class Gamma> struct Scale {
   }
 };
 
-/// norm(x). A norm whose layers do not say `static constexpr bool takes_wide = true` is given a wide x rounded.
-template <class Ctx, class Norm, AnyValue X> constexpr auto normed(Ctx& ctx, const Norm& norm, const X& x) {
-  if constexpr (requires { requires Norm::takes_wide; }) return norm(ctx, x);
-  else return norm(ctx, ops::narrow(ctx, x));
+/// x as a norm takes it: wide where the norm's layer says `static constexpr bool takes_wide = true`, else rounded.
+template <class Norm, class Ctx, AnyValue X> constexpr auto seen_by(Ctx& ctx, const X& x) {
+  if constexpr (requires { requires Norm::takes_wide; }) return x;
+  else return ops::narrow(ctx, x);
 }
+/// norm(x), which is not wide.
+template <class Ctx, class Norm, AnyValue X> constexpr auto normed(Ctx& ctx, const Norm& norm, const X& x) { return ops::narrow(ctx, norm(ctx, seen_by<Norm>(ctx, x))); }
 
 /// norm(x) * (1 + scale) + shift, by chunks of the modulation (DiT's `modulate`): by the norm's own `modulated<Shift, Scale>(ctx,
 /// x, modulation)` where it has one, else put together here. x: (batch, tokens, width); modulation: (batch, chunks * width).
 template <int Shift, int Scale, class Ctx, class Norm, AnyValue X, AnyValue M>
 constexpr auto modulated(Ctx& ctx, const Norm& norm, const X& x, const M& modulation) {
   if constexpr (requires { norm.template modulated<Shift, Scale>(ctx, x, modulation); }) {
-    if constexpr (requires { requires Norm::takes_wide; }) return norm.template modulated<Shift, Scale>(ctx, x, modulation);
-    else return norm.template modulated<Shift, Scale>(ctx, ops::narrow(ctx, x), modulation);
+    return ops::narrow(ctx, norm.template modulated<Shift, Scale>(ctx, seen_by<Norm>(ctx, x), modulation));
   } else {
     constexpr int width = width_of<typename X::shape>, tokens = extent<typename X::shape, axis::tokens>;
     const auto y = normed(ctx, norm, x);

@@ -70,9 +70,8 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
       const auto mid = ops::gated_residual<2>(ctx, x, attend(layer::modulated<0, 1>(ctx, norm1, x, m)), m);
       return ops::gated_residual<5>(ctx, mid, feed(layer::modulated<3, 4>(ctx, norm2, mid, m)), m);
     } else {
-      using E = typename X::element;
-      const auto mid = ops::add(ctx, x, ops::cast<E>(ctx, attend(layer::normed(ctx, norm1, x))));
-      return ops::add(ctx, mid, ops::cast<E>(ctx, feed(layer::normed(ctx, norm2, mid))));
+      const auto mid = ops::gated_residual<0>(ctx, x, attend(layer::normed(ctx, norm1, x)), None{});
+      return ops::gated_residual<0>(ctx, mid, feed(layer::normed(ctx, norm2, mid)), None{});
     }
   }
 };
@@ -146,13 +145,13 @@ template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Mi
   /// Without the context tokens, which blocks up to the last have seen, and no longer wide.
   template <class Ctx, AnyValue X> constexpr auto drop_context(Ctx& ctx, const X& x) const {
     if constexpr (context_tokens == 0) return ops::narrow(ctx, x);
-    else return ops::narrow(ctx, ops::slice<axis::tokens, context_tokens, extent<typename X::shape, axis::tokens>>(ctx, x));
+    else return ops::slice<axis::tokens, context_tokens, extent<typename X::shape, axis::tokens>>(ctx, ops::narrow(ctx, x));
   }
 
  private:
   template <class Ctx, AnyValue X> static constexpr auto stream(Ctx& ctx, const X& x) {
     if constexpr (wide_residual) return ops::widen(ctx, x);
-    else return x;
+    else return ops::narrow(ctx, x);
   }
   template <int Prefix, int First, int Last, class Ctx, AnyValue X, class C>
   constexpr X run(Ctx& ctx, X x, const C& condition) const {

@@ -17,8 +17,8 @@ struct convert;
 struct reshape;
 }  // namespace name
 
-/// x in elements To, which are the context's own or its wide ones: a copy, or x itself where it is of To.
-template <class To, class Ctx, AnyValue X> constexpr auto cast(Ctx& ctx, const X& x) {
+namespace detail {
+template <class To, class Ctx, class X> constexpr auto cast(Ctx& ctx, const X& x) {
   require_context<name::convert, Ctx, X>();
   if constexpr (std::is_same_v<typename X::element, To>) {
     return x;
@@ -36,11 +36,13 @@ template <class To, class Ctx, AnyValue X> constexpr auto cast(Ctx& ctx, const X
     return y;
   }
 }
+}  // namespace detail
+
 /// The same values in the context's wide elements, compute_t of its own: f32 in a bf16 model, where sums gather without being
 /// rounded at each step. x itself where it is wide already, as all values of f32 and f64 are.
-template <class Ctx, AnyValue X> constexpr auto widen(Ctx& ctx, const X& x) { return cast<typename Ctx::wide>(ctx, x); }
+template <class Ctx, AnyValue X> constexpr auto widen(Ctx& ctx, const X& x) { return detail::cast<typename Ctx::wide>(ctx, x); }
 /// Rounded to the context's own elements, which all ops take.
-template <class Ctx, AnyValue X> constexpr auto narrow(Ctx& ctx, const X& x) { return cast<typename Ctx::element>(ctx, x); }
+template <class Ctx, AnyValue X> constexpr auto narrow(Ctx& ctx, const X& x) { return detail::cast<typename Ctx::element>(ctx, x); }
 
 /// alpha x + beta y with constant coefficients; both wide, or neither.
 template <class Ctx, AnyValue X, AnyValue Y>
@@ -55,7 +57,7 @@ constexpr auto combine(Ctx& ctx, double alpha, const X& x, double beta, const Y&
     K::linear_combination(ctx.device(), Index{1}, x.size(), &alpha, ctx.data(x), &beta, ctx.data(y), ctx.mutable_data(z), false);
     if constexpr (Ctx::recording)
       ctx.record(z, ctx.flows(x) || ctx.flows(y), [a = alpha, b = beta, x_slot = x.handle.slot, y_slot = y.handle.slot](Ctx& c, auto& slot) {
-        const E* d_z = static_cast<const E*>(slot.gradient().data());
+        const E* const d_z = slot.data();
         const auto send = [&](double factor, const auto& to) {
           if (auto [d, accumulate] = c.gradient(to); d)
             K::linear_combination(c.device(), Index{1}, to.size(), &factor, d_z, nullptr, static_cast<const E*>(nullptr), d, accumulate);

@@ -234,7 +234,7 @@ template <class Ctx, AnyValue X, IsParam P> constexpr auto add_parameter(Ctx& ct
     if constexpr (Ctx::recording)
       ctx.record(y, ctx.flows(x) || ctx.flows(p), [slot = x.handle.slot, p, times](Ctx& c, auto& from) {
         if (E* d_p = c.parameter_gradient(p))
-          K::column_sum(c.device(), times, P::size, static_cast<const E*>(from.gradient().data()), d_p);
+          K::column_sum(c.device(), times, P::size, static_cast<const E*>(from.data()), d_p);
         c.move_gradient(from, slot);
       });
   }

@@ -91,35 +91,49 @@ constexpr auto norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, dou
   return modulated_norm<Kind, 0, 0>(ctx, x, weight, bias, None{}, epsilon);
 }
 
-/// y = x + gate * h, the gate being chunk `Gate` of the modulation (batch, chunks * width); x, h: (batch, tokens, width). Wide
-/// where x is.
-template <int Gate, class Ctx, AnyValue X, AnyValue H, AnyValue Mod>
+/// y = x + gate * h, the gate being chunk `Gate` of the modulation (batch, chunks * width), or 1 where that is None; x, h:
+/// (batch, tokens, width). Wide where x is.
+template <int Gate, class Ctx, AnyValue X, AnyValue H, class Mod>
 constexpr auto gated_residual(Ctx& ctx, const X& x, const H& h, const Mod& modulation) {
   constexpr int width = width_of<typename X::shape>;
+  constexpr bool gated = !is_none<Mod>;
   require_context<name::gated_residual, Ctx, X>();
-  require_operands<name::gated_residual, Ctx, H, Mod>();
+  require_operands<name::gated_residual, Ctx, H>();
   require<rule::SameShape<name::gated_residual, typename X::shape, typename H::shape>>();
-  detail::require_chunk<name::gated_residual, Gate, X, Mod>();
-  require_same_batch("gated_residual", x, h, modulation);
+  require_same_batch("gated_residual", x, h);
+  if constexpr (gated) {
+    require_operands<name::gated_residual, Ctx, Mod>();
+    detail::require_chunk<name::gated_residual, Gate, X, Mod>();
+    require_same_batch("gated_residual", x, modulation);
+  }
   auto y = ctx.template make<typename X::shape, typename X::element>(x.batch);
   if constexpr (Ctx::counting) {
-    ctx.save(h);
-    ctx.save(modulation);
-  } else {
+    if constexpr (gated) {
+      ctx.save(h);
+      ctx.save(modulation);
+    }
+  } else if constexpr (gated) {
     using K = kernels<Ctx>;
-    using E = typename Ctx::element;
     const RowShape shape = detail::modulation_rows<X, Mod>(x);
     K::gated_residual(ctx.device(), shape, ctx.data(x), ctx.data(h), ctx.data(modulation) + Index{Gate} * width, ctx.mutable_data(y));
     if constexpr (Ctx::recording)
       ctx.record(y, ctx.flows(x) || ctx.flows(h) || ctx.flows(modulation),
                  [x_slot = x.handle.slot, h, modulation, shape](Ctx& c, auto& slot) {
                    const auto [d_h, accumulate] = c.gradient(h);
-                   E* d_gate = c.gradient_to_add(modulation.handle.slot);
-                   K::gated_residual_backward(c.device(), shape, static_cast<const typename X::element*>(slot.gradient().data()), c.data(h),
-                                              c.data(modulation) + Index{Gate} * width, d_h, accumulate,
+                   auto* d_gate = c.gradient_to_add(modulation.handle.slot);
+                   K::gated_residual_backward(c.device(), shape, slot.data(), c.data(h), c.data(modulation) + Index{Gate} * width, d_h, accumulate,
                                               d_gate ? d_gate + Index{Gate} * width : nullptr);
                    c.move_gradient(slot, x_slot);
                  });
+  } else {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    K::gated_residual(ctx.device(), RowShape{rows_of(x), width, rows_of(x)}, ctx.data(x), ctx.data(h), static_cast<const E*>(nullptr), ctx.mutable_data(y));
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x) || ctx.flows(h), [x_slot = x.handle.slot, h_slot = h.handle.slot](Ctx& c, auto& slot) {
+        if (const auto [d_h, accumulate] = c.gradient(h_slot); d_h) K::convert(c.device(), slot.size(), static_cast<const typename X::element*>(slot.data()), d_h, accumulate);
+        c.move_gradient(slot, x_slot);
+      });
   }
   return y;
 }

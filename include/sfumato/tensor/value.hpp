@@ -7,13 +7,13 @@ SFUMATO_BEGIN
 
 /// A (batch, ...) value of `Context`. `Run` keeps a buffer in it, `Record` also a gradient slot, `Count` only an id. Its elements
 /// are the context's, or wider (`Context::wide`) where sums gather: losses, and a residual stream that asks for it.
-template <class Context, IsShape ShapeT, class Element = typename Context::element> struct Value {
+template <class Context, IsShape ShapeT, class E = typename Context::element> struct Value {
   using context = Context;
   using shape = ShapeT;
-  using element = Element;
+  using element = E;
 
   Index batch = 1;  ///< the run-time leading extent; 1 where the shape has none
-  typename Context::template Handle<Element> handle{};
+  typename Context::template Handle<E> handle{};
 
   /// Number of elements.
   constexpr Index size() const { return batch * ShapeT::row; }

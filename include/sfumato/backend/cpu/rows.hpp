@@ -120,13 +120,14 @@ struct Rows {
   }
 
   template <class X, class T>
-  static void gated_residual(Cpu& backend, const RowShape& s, const X* x, const T* h, const T* gate, X* y) {
+  static void gated_residual(Cpu& backend, const RowShape& s, const X* x, const T* h, reference::Nullable<const T> gate, X* y) {
     backend.parallel(s.rows, s.rows * s.width, [&](Index begin, Index end, int) {
       by_sample(s, true, begin, end, [&](Index r, Index rows, Index sample) {
         const Index at = r * s.width;
-        const T* const own = gate + sample * s.modulation_stride;
+        const T* const own = offset(gate, sample * s.modulation_stride);
         if constexpr (std::is_same_v<T, float>) {
-          backend.simd().gated_residual(rows, s.width, x + at, h + at, own, y + at);
+          if (own == nullptr) backend.simd().linear_combination(rows * s.width, 1.0f, x + at, 1.0f, h + at, y + at, false);
+          else backend.simd().gated_residual(rows, s.width, x + at, h + at, own, y + at);
         } else {
           Reference plain;
           reference::Rows::gated_residual(plain, RowShape{rows, s.width, rows, 0}, x + at, h + at, own, y + at);

@@ -207,7 +207,7 @@ class Api {
     detail::Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> product;
     detail::Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> left, right, out;
     cublasLtMatmulAlgo_t algorithm{};
-    Status status = nullptr;
+    bool possible = true;
   };
   using Key = std::array<Index, 17>;
 
@@ -216,15 +216,18 @@ class Api {
                   p.bias != nullptr, p.activation, Index(detail::data_type<T>), alignment(p.a.data) + 16 * (alignment(p.b.data) + 16 * (alignment(p.c) + 16 * alignment(p.bias)))};
     auto known = plans_.find(key);
     if (known == plans_.end()) {
+      if (const Status status = make_current()) return status;
       Plan made;
-      made.status = make_plan(p, made);
+      const cublasStatus_t status = make_plan(p, made);
+      made.possible = status != CUBLAS_STATUS_NOT_SUPPORTED;
+      if (made.possible && status != CUBLAS_STATUS_SUCCESS) return status_of(status);  // may go well another time
       known = plans_.emplace(key, std::move(made)).first;
     }
     plan = &known->second;
-    return plan->status;
+    return plan->possible ? nullptr : status_of(CUBLAS_STATUS_NOT_SUPPORTED);
   }
 
-  template <class T> Status make_plan(const Product<T>& p, Plan& plan) {
+  template <class T> cublasStatus_t make_plan(const Product<T>& p, Plan& plan) {
     constexpr cudaDataType_t type = detail::data_type<T>, scale = std::is_same_v<T, double> ? CUDA_R_64F : CUDA_R_32F;
     const cublasComputeType_t compute = std::is_same_v<T, double>                       ? CUBLAS_COMPUTE_64F
                                         : std::is_same_v<T, float> && tf32_ == Tf32::on ? CUBLAS_COMPUTE_32F_FAST_TF32
@@ -285,7 +288,7 @@ class Api {
     });
     if (status == CUBLAS_STATUS_SUCCESS && count == 0) status = CUBLAS_STATUS_NOT_SUPPORTED;
     plan.algorithm = found.algo;
-    return status_of(status);
+    return status;
   }
 
   static cublasLtEpilogue_t epilogue(bool bias, Activation activation) {

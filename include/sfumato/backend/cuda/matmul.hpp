@@ -75,7 +75,7 @@ struct MatmulKernels {
       }
       Product<T> product{s.m, s.n, s.k, s.batch, left, right, c, s.c_row, s.c_batch, accumulate, fused ? bias : nullptr,
                          static_cast<Index>(fused ? activation : Activation::none)};
-      if (fused && (bias != nullptr || activation != Activation::none) && b.api().plan(product) != nullptr) {  // not for this shape, or not so aligned
+      if (fused && (bias != nullptr || activation != Activation::none) && b.api().plan(product) != nullptr) {  // none for this shape, or not so aligned; what else is wrong shows when the rest runs
         fused = false;
         product.bias = nullptr;
         product.activation = static_cast<Index>(Activation::none);

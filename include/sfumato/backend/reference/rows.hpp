@@ -86,11 +86,11 @@ struct Rows {
   }
 
   template <class X, class T>
-  static void gated_residual(Reference&, const RowShape& s, const X* x, const T* h, const T* gate, X* y) {
+  static void gated_residual(Reference&, const RowShape& s, const X* x, const T* h, Nullable<const T> gate, X* y) {
     for (Index r = 0; r < s.rows; ++r)
       for (Index j = 0; j < s.width; ++j) {
         const Index i = r * s.width + j;
-        const auto g = static_cast<double>(gate[r / s.rows_per_sample * s.modulation_stride + j]);
+        const double g = value_or(gate, r / s.rows_per_sample * s.modulation_stride + j, 1);
         y[i] = static_cast<X>(static_cast<double>(x[i]) + g * static_cast<double>(h[i]));
       }
   }
