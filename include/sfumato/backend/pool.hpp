@@ -6,10 +6,8 @@
 #include <sfumato/backend/kernels.hpp>
 #include <sfumato/base/error.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <functional>
-#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -61,19 +59,14 @@ template <class B> class Pool {
   Buffer<B> acquire(std::size_t bytes) {
     bytes = (bytes + granularity - 1) / granularity * granularity;
     if (bytes == 0) bytes = granularity;
-    auto& free = free_[bytes];
-    detail::Block<B>* block = nullptr;
-    if (!free.empty()) {
-      std::pop_heap(free.begin(), free.end(), higher);
-      block = free.back();
-      free.pop_back();
+    detail::Block<B>*& free = free_of(bytes);
+    detail::Block<B>* block = free;
+    if (block) {
+      free = block->next_free;
     } else {
       void* data = allocate(bytes);
       try {
-        auto& made = made_[bytes];
-        free.reserve(made + 1);  // all of this size may come back, which must not fail
         block = control_block();
-        ++made;
       } catch (...) {
         Kernels<B>::deallocate(*backend_, data);
         throw;
@@ -100,15 +93,13 @@ template <class B> class Pool {
 
   /// Gives all free blocks back to the backend.
   void trim() {
-    for (auto& [bytes, free] : free_) {
-      for (detail::Block<B>* block : free) {
+    for (auto& size : sizes_)
+      while (detail::Block<B>* const block = size.free) {
+        size.free = block->next_free;
         Kernels<B>::deallocate(*backend_, block->data);
-        held_ -= bytes;
-        --made_[bytes];
+        held_ -= size.bytes;
         block->next_free = std::exchange(spare_, block);
       }
-      free.clear();
-    }
   }
 
   std::size_t live_bytes() const { return live_; }      ///< in use now
@@ -137,11 +128,17 @@ template <class B> class Pool {
       return;
     }
     live_ -= block->bytes;
-    auto& free = free_.find(block->bytes)->second;
-    free.push_back(block);
-    std::push_heap(free.begin(), free.end(), higher);
+    detail::Block<B>** place = &free_of(block->bytes);
+    while (*place && std::less<>{}((*place)->data, block->data)) place = &(*place)->next_free;
+    block->next_free = std::exchange(*place, block);
   }
-  static bool higher(const detail::Block<B>* a, const detail::Block<B>* b) { return std::less<>{}(b->data, a->data); }
+  /// The free blocks of a size, of which there are few, by address.
+  detail::Block<B>*& free_of(std::size_t bytes) {
+    for (auto& size : sizes_)
+      if (size.bytes == bytes) return size.free;
+    sizes_.push_back({bytes, nullptr});
+    return sizes_.back().free;
+  }
 
   detail::Block<B>* control_block() {
     if (!spare_) {
@@ -155,8 +152,8 @@ template <class B> class Pool {
 
   static constexpr std::size_t chunk_size = 256;
   B* backend_;
-  std::map<std::size_t, std::vector<detail::Block<B>*>> free_;  // heaps
-  std::map<std::size_t, std::size_t> made_;                     // blocks of each size, free or not
+  struct Size { std::size_t bytes; detail::Block<B>* free; };
+  std::vector<Size> sizes_;
   std::vector<std::unique_ptr<detail::Block<B>[]>> chunks_;
   detail::Block<B>* spare_ = nullptr;
   std::size_t live_ = 0, peak_ = 0, held_ = 0;

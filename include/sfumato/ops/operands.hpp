@@ -9,25 +9,21 @@
 SFUMATO_BEGIN
 namespace ops {
 
+namespace detail {
+template <bool AnyElement, class Op, class Ctx, class V> constexpr auto require_operand() {
+  using C = typename V::context;
+  if constexpr (!std::is_same_v<typename C::backend, typename Ctx::backend>) require<rule::SameBackend<Op, typename Ctx::backend, typename C::backend>>();
+  else if constexpr (!std::is_same_v<typename C::element, typename Ctx::element>) require<rule::SameElement<Op, typename Ctx::element, typename C::element>>();
+  else if constexpr (!std::is_same_v<C, Ctx>) require<rule::SameContext<Op, Ctx, C>>();
+  else if constexpr (!AnyElement && !std::is_same_v<typename V::element, typename Ctx::element>)
+    require<rule::SameElement<Op, typename Ctx::element, typename V::element>>();
+}
+}  // namespace detail
+
 /// Requires that each operand was made by a context like `Ctx`, in whatever elements; the diagnostic names the op and both sides.
-template <class Op, class Ctx, class... Values> constexpr auto require_context() {
-  (
-      [] {
-        using V = typename Values::context;
-        if constexpr (std::is_same_v<V, Ctx>) return;
-        else if constexpr (!std::is_same_v<typename V::backend, typename Ctx::backend>)
-          require<rule::SameBackend<Op, typename Ctx::backend, typename V::backend>>();
-        else if constexpr (!std::is_same_v<typename V::element, typename Ctx::element>)
-          require<rule::SameElement<Op, typename Ctx::element, typename V::element>>();
-        else require<rule::SameContext<Op, Ctx, V>>();
-      }(),
-      ...);
-}
+template <class Op, class Ctx, class... Values> constexpr auto require_context() { (detail::require_operand<true, Op, Ctx, Values>(), ...); }
 /// The same, and that their elements are the context's: a wide value (`widen`) is for ops that say so.
-template <class Op, class Ctx, class... Values> constexpr auto require_operands() {
-  require_context<Op, Ctx, Values...>();
-  if constexpr ((std::is_same_v<typename Values::context, Ctx> && ...)) require<rule::SameElement<Op, typename Ctx::element, typename Values::element>...>();
-}
+template <class Op, class Ctx, class... Values> constexpr auto require_operands() { (detail::require_operand<false, Op, Ctx, Values>(), ...); }
 
 /// Throws Error("batch") unless the operands of `op` hold the same number of samples.
 template <class X, class... Others> constexpr void require_same_batch(const char* op, const X& x, const Others&... others) {
