@@ -13,11 +13,13 @@
 #include <sfumato/backend/observed.hpp>
 #include <sfumato/backend/reference/reference.hpp>
 #include <sfumato/design/budget.hpp>
+#include <sfumato/design/theorem.hpp>
 #include <sfumato/flow/classification.hpp>
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/flow/precondition.hpp>
 #include <sfumato/flow/sampler.hpp>
 #include <sfumato/models/classifier.hpp>
+#include <sfumato/models/dit.hpp>
 #include <sfumato/models/jit.hpp>
 #include <sfumato/ops/einsum.hpp>
 #include <sfumato/tensor/tensor.hpp>

@@ -45,6 +45,16 @@ struct Field {
   }
 };
 
+struct Weak {  // the labels it must be asked with are 0 and 2
+  static constexpr int classes = 1;
+  Param<Shape<1>> slope;
+  static constexpr void parameters(auto& self, auto&& visit) { visit("slope", self.slope); }
+  auto operator()(auto& ctx, const auto& z, std::span<const double>, std::span<const int> labels) const {
+    CHECK(std::vector<int>(labels.begin(), labels.end()) == std::vector<int>{0, 2});
+    return ops::multiply_parameter(ctx, z, slope);
+  }
+};
+
 struct Still {  // x = z: no velocity
   static constexpr int classes = 1;
   auto operator()(auto&, const auto& z, std::span<const double>, std::span<const int>) const { return z; }
@@ -114,6 +124,44 @@ TEST_CASE("guidance extrapolates velocities") {
   for (std::size_t i = 0; i < guided.size(); ++i) CHECK(guided[i] == doctest::Approx(none[i] + 2.5 * (conditional[i] - none[i])));
   const Values zs = host(f.run, z);
   for (std::size_t i = 0; i < none.size(); ++i) CHECK(none[i] == doctest::Approx(Net::at(zs[i], 0.4, 3)));
+}
+
+TEST_CASE("AutoGuidance extrapolates from a weaker model of another type, with the same labels and weights of its own") {
+  Fixture f;
+  Weights<Weak, Reference, double> weak(f.device);
+  weak.values().upload(std::vector<double>(std::size_t(weak.size()), 0.125));
+  const std::vector<int> labels{0, 2};
+  const auto z = ops::normal<X>(f.run, 2, {1, Stream::user, 0});
+  const FlowObjective<Space::v> objective;
+  const AutoGuidance guide{weak.model(), weak.values()};
+  const Values zs = host(f.run, z), guided = host(f.run, guided_velocity(f.run, Net{}, objective, z, 0.4, labels, 1.5, guide));
+  for (std::size_t i = 0; i < guided.size(); ++i) CHECK(guided[i] == doctest::Approx(0.125 * zs[i] + 1.5 * (Net::at(zs[i], 0.4, labels[i / 4]) - 0.125 * zs[i])));
+  // Through the sampler: without guidance the guide is not asked.
+  const SamplerOptions options{.steps = 3, .guidance = 1.5};
+  const auto draw = [&](const SamplerOptions& o) { return host(f.run, sample<X, Euler>(f.run, Net{}, objective, labels, 1, 0, o, NoProgress{}, guide)); };
+  CHECK(draw(options) != draw({.steps = 3}));
+  CHECK(draw({.steps = 3}) == host(f.run, sample<X, Euler>(f.run, Net{}, objective, labels, 1, 0, {.steps = 3})));
+}
+
+TEST_CASE("a shifted grid: noise levels are shifted, and the last time is short of clean data") {
+  Fixture f;
+  Values times;
+  const std::vector<int> labels{0};
+  using Shift = ShiftBy<std::ratio<3>>;
+  using Grid = ShiftedGrid<Shift, std::ratio<1, 10>>;
+  sample<X, Euler, Grid>(f.run, Net{nullptr, &times}, FlowObjective<Space::v>{}, labels, 1, 0, {.steps = 3});
+  CHECK(times.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double noise = 1 - 0.3 * double(i);
+    CHECK(times[i] == doctest::Approx(1 - 3 * noise / (1 + 2 * noise)));
+  }
+  CHECK(Grid::time(3, 3) == doctest::Approx(1 - 0.3 / 1.2));
+  // On a field that knows its way, dz/dt = 1, all that matters is how far the grid goes.
+  const auto zero = ops::input_from<X>(f.run, 1, [](double* out) { std::fill(out, out + 4, 0.0); });
+  const auto end = host(f.run, integrate<Heun, Grid>(f.run, zero, {.steps = 3}, [&](const auto&, double) {
+    return ops::input_from<X>(f.run, 1, [](double* out) { std::fill(out, out + 4, 1.0); });
+  }, NoProgress{}));
+  CHECK(end[0] == doctest::Approx(Grid::time(3, 3)));
 }
 
 TEST_CASE("all three predictions of one field are sampled alike, up to the clamps") {

@@ -109,5 +109,21 @@ TEST_CASE("laws of times stay in [0, 1] and have their quantiles") {
     CHECK(std::tan(0.5 * 3.14159265358979 * double(at) / 20000) == doctest::Approx(draw(CosineTime{})[at] / (1 - draw(CosineTime{})[at])).epsilon(0.06));
     CHECK(draw(LogitNormal<>{})[at] == doctest::Approx(sigmoid(-0.8 + 0.8 * normal)).epsilon(0.03));
     CHECK(draw(Wide{})[at] == doctest::Approx(sigmoid(2 * normal)).epsilon(0.1));
+    CHECK(draw(TruncatedLogitNormal<>{})[at] == doctest::Approx(sigmoid(normal)).epsilon(0.03));  // next to nothing is cut off
+    const auto between = draw(UniformBetween<std::ratio<1, 4>, std::ratio<3, 4>>{});
+    CHECK(between.front() >= 0.25);
+    CHECK(between.back() <= 0.75);
+    CHECK(between[at] == doctest::Approx(0.25 + 0.5 * double(at) / 20000).epsilon(0.03));
+    // Shifted: the quantiles of the noise level, shifted.
+    using Shift = ShiftBy<std::ratio<7>>;
+    const double noise = 1 - draw(UniformTime{})[at];
+    CHECK(draw(Shifted<UniformTime, Shift>{})[at] == doctest::Approx(1 - 7 * noise / (1 + 6 * noise)).epsilon(1e-9));
   }
+  // Cut where it matters: the rest keeps its proportions.
+  const auto cut = draw(TruncatedLogitNormal<std::ratio<0>, std::ratio<1>, std::ratio<1, 2>, std::ratio<9, 10>>{});
+  CHECK(cut.front() >= 0.5);
+  CHECK(cut.back() <= 0.9);
+  const double share = 0.5 * std::erfc(-std::log(9.0) / std::sqrt(2.0)) - 0.5;  // between
+  const double median = cut[10000], below = 0.5 * std::erfc(-std::log(median / (1 - median)) / std::sqrt(2.0)) - 0.5;
+  CHECK(below == doctest::Approx(share / 2).epsilon(0.02));
 }

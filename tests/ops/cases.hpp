@@ -320,6 +320,22 @@ struct MoveWide : Case {
     return ops::narrow(ctx, ops::combine(ctx, 0.5, sums, -2, ops::scale(ctx, 3, sums)));
   }
 };
+template <NormKind Kind> struct ModulatedNormByToken : ModulatedNorm<Kind, true, false, 2, 0> {
+  using Values = Inputs<Shape<dynamic, 8, 16>, Shape<dynamic, 8, 3 * 16>>;
+};
+struct GatedResidualByToken : GatedResidual {
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>, Shape<dynamic, 4, 3 * 8>>;
+};
+struct Fourier : Case {
+  static constexpr std::string_view ops = "fourier";
+  struct Parameters {
+    Param<Shape<6>> w;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("w", self.w); }
+  };
+  static constexpr std::array<double, 2> times{0.3, 0.9};
+  using Values = Inputs<>;
+  static constexpr auto build(auto& ctx, const auto& p) { return ops::fourier(ctx, p.w, std::span(times)); }
+};
 struct GatedResidualFromItself : Case {
   static constexpr std::string_view ops = "gated_residual";
   using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 2 * 8>>;
@@ -385,7 +401,7 @@ using Cases = std::tuple<
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,
     ModulatedNorm<NormKind::layer, false, false, 1, 2>, GatedResidual, GatedResidualFromItself, GatedResidualWide,
-    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, Embedding, Sinusoidal, Drop, NoDrop, WeightedMse,
+    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, ModulatedNormByToken<NormKind::layer>, GatedResidualByToken, Embedding, Sinusoidal, Fourier, Drop, NoDrop, WeightedMse,
     CrossEntropy>;
 
 /// Front doors that are no functions of values: inputs, outputs and noise, tested by name in inputs.cpp.

@@ -7,7 +7,7 @@ using namespace sfumato;
 constexpr int normed() {
   Count count;
 #ifdef SFUMATO_REJECT
-  const auto modulation = Count::input<Shape<dynamic, 4, 16>>(1);  // by token, which no kernel knows
+  const auto modulation = Count::input<Shape<dynamic, 2, 16>>(1);  // of two tokens, where there are four
 #else
   const auto modulation = Count::input<Shape<dynamic, 16>>(1);
 #endif

@@ -133,6 +133,19 @@ template <int Bottleneck, int TokenDim, int Width> struct BottleneckWidth {
 template <int PathWidth, int TokenDim> struct OutputPath {
   static_assert(PathWidth >= TokenDim, "[output-path] v- and eps-prediction need an output path at least as wide as the token");
 };
+template <bool Modulated> struct HeadConditioned {
+  static_assert(Modulated, "[head-conditioned] a DDT head is conditioned through adaLN on what the trunk says: add AdaLNZero to the trunk");
+};
+/// A shift below 1 would put less noise where there are fewer dimensions than the base has (RAE, section 4.2, and an assertion of its code).
+template <auto Dimension, auto Base> struct ShiftDefined {
+  static_assert(Base > 0 && Dimension >= Base, "[shift-defined] the schedule shift needs a sample of at least as many dimensions as its base: give a smaller one");
+};
+template <auto Num, auto Den> struct ShiftAtLeastOne {
+  static_assert(Num >= Den, "[shift-defined] a schedule is shifted by at least 1");
+};
+template <class Solver, class Grid, bool Fits> struct GridSolver {
+  static_assert(Fits, "[grid-solver] this solver takes steps of one size, and the grid's are not");
+};
 template <int First, int Last, int Depth> struct DropoutBlocks {
   static_assert(0 <= First && First <= Last && Last <= Depth, "[dropout-blocks] the range of blocks with dropout leaves the depth");
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sfumato/flow/objective.hpp>
+#include <sfumato/flow/schedule.hpp>
 #include <sfumato/flow/solver.hpp>
 
 SFUMATO_BEGIN
@@ -26,54 +27,75 @@ struct SamplerOptions {
   }
 };
 
-/// Integrates dz/dt = velocity(z, t) from t = 0 to 1 on a uniform grid by `Method`, a solver such as Euler or Heun.
-/// `step_done(i)` is called after each step.
-template <class Method, class Ctx, AnyValue Z, class Velocity, class StepDone>
+/// Integrates dz/dt = velocity(z, t) over the times of `Grid` by `Method`, a solver such as Euler or Heun. `step_done(i)` is called
+/// after each step.
+template <class Method, class Grid = UniformGrid, class Ctx, AnyValue Z, class Velocity, class StepDone>
 Z integrate(Ctx& ctx, Z z, const SamplerOptions& options, Velocity&& velocity, StepDone&& step_done) {
+  require<rule::GridSolver<Method, Grid, Grid::even || !requires { requires Method::even_steps; }>>();
   options.validate();
   typename Method::template Solver<Z> solver;
   for (int i = 0; i < options.steps; ++i) {
-    z = solver.step(ctx, z, {i, options.steps}, velocity);
+    z = solver.step(ctx, z, TimeStep{i, options.steps, Grid::time(i, options.steps), Grid::time(i + 1, options.steps)}, velocity);
     step_done(i);
   }
   return z;
 }
 
-/// Velocity of a class-conditional model at (z, t), guided: v_u + w (v_c - v_u). Where w is 1 the unconditional pass, which
-/// would cancel, is left out.
-template <class Ctx, class Model, class Objective, AnyValue Z>
-Z guided_velocity(Ctx& ctx, const Model& model, const Objective& objective, const Z& z, double t, std::span<const int> labels, double guidance) {
+/// Classifier-free guidance: the model itself, with the null label (Ho and Salimans 2022).
+struct ClassifierFree {
+  template <class Ctx, class Model, AnyValue Z>
+  Z operator()(Ctx& ctx, const Model& model, const Z& z, std::span<const double> times, std::span<const int> labels) const {
+    auto null_labels = ctx.workspace().template host<int>(labels.size());
+    std::fill(null_labels.begin(), null_labels.end(), Model::classes);
+    return model(ctx, z, times, std::span<const int>{null_labels.data(), labels.size()});
+  }
+};
+/// AutoGuidance (Karras et al. 2024): a weaker model, of whatever type, with the same labels; of the same prediction space.
+template <class Weak, class Array> struct AutoGuidance {
+  const Weak& model;
+  const Array& weights;
+
+  template <class Ctx, class Model, AnyValue Z>
+  Z operator()(Ctx& ctx, const Model&, const Z& z, std::span<const double> times, std::span<const int> labels) const {
+    auto weak = ctx.with(weights);
+    return model(weak, z, times, labels);
+  }
+};
+template <class Weak, class Array> AutoGuidance(const Weak&, const Array&) -> AutoGuidance<Weak, Array>;
+
+/// Velocity of a class-conditional model at (z, t), guided: v_u + w (v_c - v_u), v_u being the guide's. Where w is 1 its pass,
+/// which would cancel, is left out.
+template <class Ctx, class Model, class Objective, AnyValue Z, class Guide = ClassifierFree>
+Z guided_velocity(Ctx& ctx, const Model& model, const Objective& objective, const Z& z, double t, std::span<const int> labels, double guidance,
+                  const Guide& guide = {}) {
   const auto n = labels.size();
-  auto times = ctx.workspace().template host<double>(n);
-  auto null_labels = ctx.workspace().template host<int>(n);
-  std::fill(times.begin(), times.end(), t);
-  std::fill(null_labels.begin(), null_labels.end(), Model::classes);
+  auto at = ctx.workspace().template host<double>(n);
+  std::fill(at.begin(), at.end(), t);
+  const std::span<const double> times{at.data(), n};
   const Conversion c = convert(Objective::prediction, Space::v, t, objective.t_epsilon);
-  const auto velocity = [&](std::span<const int> y) {
-    return ops::combine(ctx, c.output, model(ctx, z, std::span<const double>{times.data(), n}, y), c.z, z);
-  };
-  const auto conditional = velocity(labels);
+  const auto velocity = [&](const Z& output) { return ops::combine(ctx, c.output, output, c.z, z); };
+  const auto conditional = velocity(model(ctx, z, times, labels));
   if (guidance == 1) return conditional;
-  return ops::combine(ctx, guidance, conditional, 1 - guidance, velocity({null_labels.data(), n}));
+  return ops::combine(ctx, guidance, conditional, 1 - guidance, velocity(guide(ctx, model, z, times, labels)));
 }
 
 struct NoProgress {
   void operator()(int) const {}
 };
 
-/// Draws one image per label by the solver `Method`: numbers first_image, first_image + 1, ... of `seed`. An image depends on
+/// Draws one image per label by the solver `Method` on the times of `Grid`: numbers first_image, first_image + 1, ... of `seed`. An image depends on
 /// its number, its label and the options, not on the batch it is drawn in. Returns a value of `S` (batch, ...), in the data's
-/// scale, not clipped.
-template <IsShape S, class Method = Heun, class Ctx, class Model, class Objective, class Progress = NoProgress>
+/// scale, not clipped. `guide` is what guidance leads away from.
+template <IsShape S, class Method = Heun, class Grid = UniformGrid, class Ctx, class Model, class Objective, class Progress = NoProgress, class Guide = ClassifierFree>
 auto sample(Ctx& ctx, const Model& model, const Objective& objective, std::span<const int> labels, std::uint64_t seed, Index first_image,
-            const SamplerOptions& options, Progress&& progress = {}) {
+            const SamplerOptions& options, Progress&& progress = {}, const Guide& guide = {}) {
   options.validate();
   objective.validate();
   ops::check_labels(labels, Model::classes + 1);
   auto z = ops::normal<S>(ctx, Index(labels.size()), Random{seed, Stream::sample, 0}, first_image, objective.noise_scale);
-  return integrate<Method>(
+  return integrate<Method, Grid>(
       ctx, std::move(z), options,
-      [&](const auto& at, double t) { return guided_velocity(ctx, model, objective, at, t, labels, options.guidance_at(t)); },
+      [&](const auto& at, double t) { return guided_velocity(ctx, model, objective, at, t, labels, options.guidance_at(t), guide); },
       std::forward<Progress>(progress));
 }
 

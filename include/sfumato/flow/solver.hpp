@@ -11,12 +11,13 @@
 
 SFUMATO_BEGIN
 
-/// Step `number` of `steps` on the uniform grid of [0, 1].
+/// Step `number` of `steps`, from one time of a grid to the next.
 struct TimeStep {
   int number, steps;
+  double begin, end;
 
-  double time() const { return double(number) / steps; }
-  double next() const { return double(number + 1) / steps; }
+  double time() const { return begin; }
+  double next() const { return end; }
   double size() const { return next() - time(); }
   bool last() const { return number + 1 == steps; }
 };
@@ -45,6 +46,7 @@ struct Heun {
 /// Third order from the velocities of the last three steps, one evaluation a step; the first two steps are the midpoint
 /// method's, with two each (Adams and Bashforth 1883). Where guidance switches on or off, the velocity jumps and the order drops.
 struct AdamsBashforth3 {
+  static constexpr bool even_steps = true;  ///< its weights are for steps of one size
   template <class Z> struct Solver {
     template <class Ctx, class Velocity> Z step(Ctx& ctx, const Z& z, TimeStep at, Velocity&& velocity) {
       const double dt = at.size();

@@ -33,6 +33,46 @@ template <class Mu = std::ratio<-8, 10>, class Sigma = std::ratio<8, 10>> struct
   static constexpr double mu = double(Mu::num) / double(Mu::den), sigma = double(Sigma::num) / double(Sigma::den);
 };
 
+/// The same between Low and High, by the inverse of its distribution: what RAE trains on, whose noise level 1 - t stays below 0.999.
+template <class Mu = std::ratio<0>, class Sigma = std::ratio<1>, class Low = std::ratio<1, 1000>, class High = std::ratio<1>> struct TruncatedLogitNormal {
+  static constexpr const char* name = "truncated logit-normal";
+  static double sample(const Random& random, std::uint64_t index) {
+    const double below = low <= 0 ? 0 : share((std::log(low / (1 - low)) - mu) / sigma), above = high >= 1 ? 1 : share((std::log(high / (1 - high)) - mu) / sigma);
+    const double wanted = below + random.uniform(index) * (above - below);
+    double from = -40, to = 40;  // the distribution rises: halving finds the number to its last bit
+    for (int i = 0; i < 64; ++i) {
+      const double middle = 0.5 * (from + to);
+      (share(middle) < wanted ? from : to) = middle;
+    }
+    const double t = 1 / (1 + std::exp(-(mu + sigma * to)));
+    return t < low ? low : t > high ? high : t;
+  }
+  template <class Visit> static void for_each_option(Visit&& visit) {
+    visit("objective.times.mu", mu);
+    visit("objective.times.sigma", sigma);
+    visit("objective.times.low", low);
+    visit("objective.times.high", high);
+  }
+
+ private:
+  static double share(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752440); }
+  static constexpr double mu = double(Mu::num) / double(Mu::den), sigma = double(Sigma::num) / double(Sigma::den);
+  static constexpr double low = double(Low::num) / double(Low::den), high = double(High::num) / double(High::den);
+};
+
+/// t ~ U(Low, High).
+template <class Low, class High = std::ratio<1>> struct UniformBetween {
+  static constexpr const char* name = "uniform between";
+  static double sample(const Random& random, std::uint64_t index) { return low + (high - low) * random.uniform(index); }
+  template <class Visit> static void for_each_option(Visit&& visit) {
+    visit("objective.times.low", low);
+    visit("objective.times.high", high);
+  }
+
+ private:
+  static constexpr double low = double(Low::num) / double(Low::den), high = double(High::num) / double(High::den);
+};
+
 /// t ~ U(0, 1).
 struct UniformTime {
   static constexpr const char* name = "uniform";

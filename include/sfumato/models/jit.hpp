@@ -26,7 +26,7 @@ struct JiT : private rule::IsHead<HeadType, HeadPolicy<HeadType>> {
   static constexpr int auxiliary_block = option::find<option::auxiliary_classifier, option::Off, Options...>::block;
 
   using Embed = layer::PatchEmbedding<Input::channels, Input::patch, width, bottleneck>;
-  using HeadLayer = typename HeadType::template Layer<width, token_dim, typename Trunk::norm, Trunk::modulated>;
+  using HeadLayer = typename HeadType::template Layer<Trunk, token_dim>;
   using ImageShape = Shape<dynamic, Input::channels, Input::size, Input::size>;
   using Position = Param<Shape<1, tokens, width>, init::FromTable<layer::SinCosTable<Input::grid, width>>, true>;
   using ContextPosition = std::conditional_t<(Trunk::class_tokens > 0), Param<Shape<1, Trunk::class_tokens, width>, init::Normal02>, None>;

@@ -60,12 +60,39 @@ template <int Width, int Frequencies = 256> struct TimeEmbedding {
   }
 };
 
+/// Time t to a condition by Gaussian Fourier features of frequencies W ~ N(0, 1), which are not trained; then linear, SiLU, linear.
+/// Biases start as they go with weights of `Init` (RAE; its code).
+template <int Width, class Init = init::XavierUniform, int Frequencies = 256> struct FourierTimeEmbedding {
+  Param<Shape<Frequencies>, init::Normal<std::ratio<1>>, true> frequencies;
+  Linear<2 * Frequencies, Width, true, init::BiasAs<init::Normal02, Init>> first;
+  Linear<Width, Width, true, init::BiasAs<init::Normal02, Init>> second;
+
+  static constexpr void parameters(auto& self, auto&& visit) {
+    visit("W", self.frequencies);
+    visit("mlp.0", self.first);
+    visit("mlp.2", self.second);
+  }
+  /// times: one per sample; y: (batch, Width).
+  template <class Ctx> constexpr auto operator()(Ctx& ctx, std::span<const double> times) const {
+    return second(ctx, first(ctx, ops::fourier(ctx, frequencies, times), Activation::silu));
+  }
+};
+
 /// A vector by class; label `Classes` is the null class of classifier-free guidance.
 template <int Classes, int Width> struct LabelEmbedding {
   Param<Shape<Classes + 1, Width>, init::Normal02> table;
 
   static constexpr void parameters(auto& self, auto&& visit) { visit("embedding_table.weight", self.table); }
   template <class Ctx> constexpr auto operator()(Ctx& ctx, std::span<const int> labels) const { return ops::embedding(ctx, table, labels); }
+};
+
+/// Tokens of `Dim` values to `Width`, as a convolution of one pixel.
+template <int Dim, int Width> struct TokenEmbedding {
+  Linear<Dim, Width, true, init::XavierUniform, Shape<Width, Dim, 1, 1>> proj;
+
+  static constexpr void parameters(auto& self, auto&& visit) { visit("proj", self.proj); }
+  /// x: (batch, tokens, Dim); y: (batch, tokens, Width).
+  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const { return proj(ctx, x); }
 };
 
 /// Patch embedding as a convolution with stride `Patch`: one, or two through a bottleneck.

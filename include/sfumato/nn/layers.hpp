@@ -16,11 +16,11 @@ SFUMATO_BEGIN
 
 namespace layer {
 
-/// y = x weight^T + bias. `Init` is the law of the weight; biases start at zero.
+/// y = x weight^T + bias. `Init` is the law of the weight; biases start at zero, or as `Init` says.
 template <int In, int Out, bool WithBias = true, class Init = init::XavierUniform, class WeightShape = Shape<Out, In>>
 struct Linear {
   Param<WeightShape, Init> weight;
-  std::conditional_t<WithBias, Param<Shape<Out>, init::Zero>, None> bias;
+  std::conditional_t<WithBias, Param<Shape<Out>, typename init::BiasOf<Init, In>::type>, None> bias;
 
   static constexpr void parameters(auto& self, auto&& visit) {
     visit("weight", self.weight);
@@ -145,9 +145,9 @@ struct DyT {
 /// w3(silu(gate) * value), [gate | value] = w12(x) (Shazeer 2020).
 struct SwiGLU {
   using default_ratio = MlpRatio<8, 3>;
-  template <int Width, int Hidden, bool WithBias> struct Mlp {
-    layer::Linear<Width, 2 * Hidden, WithBias> w12;
-    layer::Linear<Hidden, Width, WithBias> w3;
+  template <int Width, int Hidden, bool WithBias, class Init = init::XavierUniform> struct Mlp {
+    layer::Linear<Width, 2 * Hidden, WithBias, Init> w12;
+    layer::Linear<Hidden, Width, WithBias, Init> w3;
 
     static constexpr void parameters(auto& self, auto&& visit) {
       visit("w12", self.w12);
@@ -162,9 +162,9 @@ struct SwiGLU {
 /// fc2(act(fc1(x))); `Act` as in ops::activation: `PlainMlp<Activation::relu>`, or `PlainMlp<Mine{}>` with a struct of your own.
 template <auto Act> struct PlainMlp {
   using default_ratio = MlpRatio<4>;
-  template <int Width, int Hidden, bool WithBias> struct Mlp {
-    layer::Linear<Width, Hidden, WithBias> fc1;
-    layer::Linear<Hidden, Width, WithBias> fc2;
+  template <int Width, int Hidden, bool WithBias, class Init = init::XavierUniform> struct Mlp {
+    layer::Linear<Width, Hidden, WithBias, Init> fc1;
+    layer::Linear<Hidden, Width, WithBias, Init> fc2;
 
     static constexpr void parameters(auto& self, auto&& visit) {
       visit("fc1", self.fc1);
@@ -185,6 +185,13 @@ template <class T>
 concept NormPolicy = requires(const typename T::template Layer<8>& layer, Count& count, const Value<Count, Shape<dynamic, 2, 8>>& x) {
   { layer(count, x) } -> std::same_as<Value<Count, Shape<dynamic, 2, 8>>>;
 };
+namespace layer {
+/// The MLP of a policy; one that takes no law for its weights has its own.
+template <class Act, int Width, int Hidden, bool WithBias, class Init> struct MlpOf { using type = typename Act::template Mlp<Width, Hidden, WithBias>; };
+template <class Act, int Width, int Hidden, bool WithBias, class Init> requires requires { typename Act::template Mlp<Width, Hidden, WithBias, Init>; }
+struct MlpOf<Act, Width, Hidden, WithBias, Init> { using type = typename Act::template Mlp<Width, Hidden, WithBias, Init>; };
+}  // namespace layer
+
 /// An activation: a struct with an MLP of that activation, which takes the rate and the site of its dropout too, and the ratio
 /// of hidden to outer width by default.
 template <class T>

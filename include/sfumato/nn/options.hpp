@@ -22,6 +22,7 @@ struct mlp_ratio;
 struct bias;
 struct recompute;
 struct residual;
+struct linear_init;
 struct bottleneck;
 struct auxiliary_classifier;
 
@@ -36,7 +37,9 @@ template <class Option> struct CategoryOf { using type = void; };
 template <class Option> requires requires { typename Option::category; }
 struct CategoryOf<Option> { using type = typename Option::category; };
 
-template <class Option, class... Known> inline constexpr bool known = (std::is_same_v<typename CategoryOf<Option>::type, Known> || ...);
+struct Off;
+/// `Off` says nothing, and may stand anywhere.
+template <class Option, class... Known> inline constexpr bool known = std::is_same_v<Option, Off> || (std::is_same_v<typename CategoryOf<Option>::type, Known> || ...);
 template <class Category, class... Options>
 inline constexpr int times_given = (0 + ... + int(std::is_same_v<typename CategoryOf<Options>::type, Category>));
 
@@ -113,6 +116,11 @@ struct Recompute {
 struct WideResidual {
   using category = option::residual;
   static constexpr bool value = true;
+};
+/// The law of the weights of attention and MLP, with its biases; Xavier-uniform by default.
+template <class Init> struct LinearInit {
+  using category = option::linear_init;
+  using law = Init;
 };
 /// The patch embedding passes through `Width` channels, without an activation between (JiT, section 4.3); 0: a plain one.
 template <int Width> struct Bottleneck {

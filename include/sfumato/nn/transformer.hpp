@@ -10,13 +10,13 @@
 SFUMATO_BEGIN
 
 /// Multi-head self-attention: qkv projection, optional QK-norm and rotary embedding, output projection.
-template <int Width, int NumHeads, bool WithQKNorm, bool WithRotary, bool WithBias> struct SelfAttention
+template <int Width, int NumHeads, bool WithQKNorm, bool WithRotary, bool WithBias, class Init = init::XavierUniform> struct SelfAttention
     : private rule::HeadsDivideWidth<Width, NumHeads> {
   static constexpr int head_dim = Width / NumHeads;
   using QkWeight = std::conditional_t<WithQKNorm, Param<Shape<head_dim>, init::One>, None>;
   QkWeight q_norm, k_norm;
-  layer::Linear<Width, 3 * Width, WithBias> qkv;
-  layer::Linear<Width, Width, WithBias> proj;
+  layer::Linear<Width, 3 * Width, WithBias, Init> qkv;
+  layer::Linear<Width, Width, WithBias, Init> proj;
 
   static constexpr void parameters(auto& self, auto&& visit) {
     visit("q_norm.weight", self.q_norm);
@@ -41,12 +41,12 @@ template <int Width, int NumHeads, bool WithQKNorm, bool WithRotary, bool WithBi
 
 /// One pre-norm block. With adaLN-Zero: x += gate1 attn(modulate(norm1 x)); x += gate2 mlp(modulate(norm2 x)), the six
 /// vectors in the order shift1, scale1, gate1, shift2, scale2, gate2 (JiT, DiT).
-template <int Width, int Hidden, class Norm, class Act, class Attention, bool Modulated, bool WithBias, class Gamma = None> struct Block {
+template <int Width, class Norm, class MlpType, class Attention, bool Modulated, class Gamma = None> struct Block {
   typename Norm::template Layer<Width> norm1;
   Attention attn;
   layer::Scale<Gamma> ls1;
   typename Norm::template Layer<Width> norm2;
-  typename Act::template Mlp<Width, Hidden, WithBias> mlp;
+  MlpType mlp;
   layer::Scale<Gamma> ls2;
   std::conditional_t<Modulated, layer::Modulation<Width, 6>, None> modulation;
 
@@ -60,7 +60,8 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
     visit("adaLN_modulation", self.modulation);
   }
 
-  /// x: (batch, tokens, Width), wide or not, and so the result; condition: silu of the condition, (batch, Width), or None. `site` numbers the dropout places.
+  /// x: (batch, tokens, Width), wide or not, and so the result; condition: silu of the condition, (batch, Width) or
+  /// (batch, tokens, Width), or None. `site` numbers the dropout places.
   template <class Ctx, AnyValue X, class C, class Prefix>
   constexpr X operator()(Ctx& ctx, const X& x, const C& condition, Prefix prefix, double dropout, std::uint64_t site) const {
     const auto attend = [&](const auto& h) { return ls1(ctx, ops::dropout(ctx, attn(ctx, h, prefix), dropout, 2 * site)); };
@@ -79,14 +80,19 @@ template <int Width, int Hidden, class Norm, class Act, class Attention, bool Mo
 /// `Depth` blocks of width `Width`, with `Norm` (RMSNorm, LayerNorm) and `Act` (SwiGLU, GELU).
 ///
 /// Options, in any order: Heads<N>, QKNorm, Rotary, AdaLNZero, Context<Tokens, Start>, TimeToken, Dropout<Rate, First, Last>,
-/// LayerScale<Initial>, MlpRatio<Num, Den>, Bias<bool>, Recompute, WideResidual, Require<Rule>, Waive<rule>.
+/// LayerScale<Initial>, MlpRatio<Num, Den>, Bias<bool>, Recompute, WideResidual, LinearInit<Law>, Require<Rule>, Waive<rule>.
 template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Missing, class... Options> struct Transformer
     : private rule::IsNorm<Norm, NormPolicy<Norm>>, private rule::IsActivation<Act, ActPolicy<Act>> {
   static_assert(option::Among<option::heads, option::qk_norm, option::rotary, option::modulation, option::context, option::time_token,
-                              option::dropout, option::layer_scale, option::mlp_ratio, option::bias, option::recompute, option::residual, option::waive, option::rules>::template check<Options...>());
+                              option::dropout, option::layer_scale, option::mlp_ratio, option::bias, option::recompute, option::residual, option::linear_init, option::waive, option::rules>::template check<Options...>());
 
   template <class RuleTag> static constexpr bool waives = option::waived<RuleTag, Options...>;
   using norm = Norm;
+  /// A Transformer of other extents and options, with this one's norm, activation, rotary embedding, modulation, initial law and
+  /// kind of residual stream.
+  template <int OtherWidth, int OtherDepth, class... More>
+  using Like = Transformer<OtherWidth, OtherDepth, Norm, Act, option::find<option::rotary, option::Off, Options...>, option::find<option::modulation, option::Off, Options...>,
+                           option::find<option::linear_init, option::Off, Options...>, option::find<option::residual, option::Off, Options...>, More...>;
   static constexpr int width = Width, depth = Depth;
   static constexpr int heads = option::find<option::heads, Heads<(Width >= 64 ? Width / 64 : 1)>, Options...>::value;
   static constexpr int head_dim = Width / (heads > 0 ? heads : 1);
@@ -105,14 +111,15 @@ template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Mi
   static constexpr bool recomputes = option::find<option::recompute, option::Off, Options...>::value;
   static constexpr bool wide_residual = option::find<option::residual, option::Off, Options...>::value;
 
-  using Attention = SelfAttention<Width, heads, option::find<option::qk_norm, option::Off, Options...>::value, rotary, biased>;
+  using Init = typename option::find<option::linear_init, LinearInit<init::XavierUniform>, Options...>::law;
+  using Attention = SelfAttention<Width, heads, option::find<option::qk_norm, option::Off, Options...>::value, rotary, biased, Init>;
   using Gamma = typename option::find<option::layer_scale, option::Off, Options...>::template Gamma<Width>;
-  using BlockType = Block<Width, hidden, Norm, Act, Attention, modulated, biased, Gamma>;
+  using BlockType = Block<Width, Norm, typename layer::MlpOf<Act, Width, hidden, biased, Init>::type, Attention, modulated, Gamma>;
   std::array<BlockType, std::size_t(Depth)> blocks;
 
   static constexpr void parameters(auto& self, auto&& visit) { visit("blocks", self.blocks); }
 
-  /// x: (batch, tokens, Width). condition: (batch, Width) or None. context: (batch, context_tokens, Width) or None; it enters at
+  /// x: (batch, tokens, Width). condition: (batch, Width), (batch, tokens, Width) or None. context: (batch, context_tokens, Width) or None; it enters at
   /// block context_start and is dropped at the end. Returns (batch, tokens, Width).
   template <class Ctx, AnyValue X, class C = None, class Extra = None>
   constexpr auto operator()(Ctx& ctx, const X& x, const C& condition = {}, const Extra& context = {}) const {

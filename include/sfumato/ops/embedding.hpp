@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 SFUMATO_BEGIN
 namespace ops {
 namespace name {
 struct embedding;
 struct dropout;
+struct fourier;
 struct input;
 struct output;
 }  // namespace name
@@ -129,6 +131,70 @@ template <int Dim, class Ctx> constexpr auto sinusoidal(Ctx& ctx, std::span<cons
         }
     });
   }
+}
+
+namespace detail {
+/// Angle of sample b and frequency k, in full turns of 2 pi.
+template <class E> struct FourierForward {
+  const E* frequency;
+  const compute_t<E>* time;
+  E* y;
+  Index frequencies;
+  SFUMATO_HD void operator()(Index i) const {
+    using C = compute_t<E>;
+    const Index b = i / frequencies, k = i - b * frequencies;
+    const C angle = C(6.28318530717958647693) * time[b] * static_cast<C>(frequency[k]);
+    E* const row = y + b * 2 * frequencies + k;
+    row[0] = static_cast<E>(std::sin(angle));
+    row[frequencies] = static_cast<E>(std::cos(angle));
+  }
+};
+template <class E> struct FourierBackward {
+  const E *d_y, *frequency;
+  const compute_t<E>* time;
+  E* d_frequency;
+  Index samples, frequencies;
+  SFUMATO_HD void operator()(Index k) const {
+    using C = compute_t<E>;
+    C sum = 0;
+    for (Index b = 0; b < samples; ++b) {
+      const C turn = C(6.28318530717958647693) * time[b], angle = turn * static_cast<C>(frequency[k]);
+      const E* const d = d_y + b * 2 * frequencies + k;
+      sum += turn * (static_cast<C>(d[0]) * std::cos(angle) - static_cast<C>(d[frequencies]) * std::sin(angle));
+    }
+    d_frequency[k] = static_cast<E>(static_cast<C>(d_frequency[k]) + sum);
+  }
+};
+}  // namespace detail
+
+/// The loops of `fourier`, for each type of element: for who must name them, such as backend::cuda::instantiate_loops.
+using FourierLoops = std::tuple<detail::FourierForward<float>, detail::FourierBackward<float>, detail::FourierForward<double>, detail::FourierBackward<double>,
+                                detail::FourierForward<bf16>, detail::FourierBackward<bf16>>;
+
+/// [sin(2 pi w t) | cos(2 pi w t)], Gaussian Fourier features where the frequencies w are drawn once (Tancik et al. 2020). w: (frequencies);
+/// y: (batch, 2 frequencies). Angles are taken in compute_t of the element.
+template <class Ctx, IsParam P> constexpr auto fourier(Ctx& ctx, const P& frequency, std::span<const double> times) {
+  constexpr int frequencies = static_cast<int>(P::size);
+  require<rule::SameShape<name::fourier, typename P::shape, Shape<frequencies>>>();
+  const Index n = Index(times.size());
+  auto y = ctx.template make<Shape<dynamic, 2 * frequencies>>(n);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    using C = typename Ctx::wide;
+    const auto host = ctx.workspace().template host<C>(times.size());
+    std::transform(times.begin(), times.end(), host.begin(), [](double t) { return static_cast<C>(t); });
+    const auto device = ctx.template scratch<C>(n);
+    const C* const time = static_cast<const C*>(device.data());
+    K::upload(ctx.device(), static_cast<C*>(device.data()), static_cast<const C*>(host.data()), n);
+    K::for_each(ctx.device(), n * frequencies, 8 * n * frequencies, detail::FourierForward<E>{ctx.weight(frequency), time, ctx.mutable_data(y), frequencies});
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(frequency), [frequency, device, time, n](Ctx& c, const E* d_y) {
+        K::for_each(c.device(), Index{frequencies}, 8 * n * frequencies,
+                    detail::FourierBackward<E>{d_y, c.weight(frequency), time, c.parameter_gradient(frequency), n, frequencies});
+      });
+  }
+  return y;
 }
 
 /// Inverted dropout in training; the identity in inference. `site` tells the places of a model apart. The mask depends on

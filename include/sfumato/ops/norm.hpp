@@ -16,20 +16,23 @@ template <class X, class Mod> constexpr RowShape modulation_rows(const X& x) {
   constexpr int width = width_of<typename X::shape>;
   RowShape rows{rows_of(x), width};
   if constexpr (!is_none<Mod>) {
-    rows.rows_per_sample = X::shape::row / width;
-    rows.modulation_stride = Mod::shape::row;
+    constexpr int stride = width_of<typename Mod::shape>;
+    rows.rows_per_sample = (X::shape::row / width) / (Mod::shape::row / stride);
+    rows.modulation_stride = stride;
   }
   return rows;
 }
 template <class Op, int Chunk, class X, class Mod> constexpr void require_chunk() {
   constexpr int width = width_of<typename X::shape>;
   require<rule::SliceRange<Op, Chunk * width, (Chunk + 1) * width, width_of<typename Mod::shape>>>();
-  require<rule::SameShape<Op, typename Mod::shape, Shape<dynamic, width_of<typename Mod::shape>>>>();  // one modulation a sample
+  constexpr int chunks = width_of<typename Mod::shape>;
+  using Each = std::conditional_t<Mod::shape::rank == X::shape::rank, with_width<typename X::shape, chunks>, Shape<dynamic, chunks>>;
+  require<rule::SameShape<Op, typename Mod::shape, Each>>();  // one modulation a sample, or one a token
 }
 }  // namespace detail
 
 /// y = (norm(x) * weight + bias) * (1 + scale) + shift (DiT's `modulate`). x: (batch, tokens, width); modulation:
-/// (batch, chunks * width) or None, whose chunks `Shift` and `Scale` are used. x may be wide; y is not.
+/// (batch, chunks * width), (batch, tokens, chunks * width) or None, whose chunks `Shift` and `Scale` are used. x may be wide; y is not.
 template <NormKind Kind, int Shift, int Scale, class Ctx, AnyValue X, class W, class Bias, class Mod>
 constexpr auto modulated_norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, const Mod& modulation, double epsilon) {
   constexpr int width = width_of<typename X::shape>;
@@ -91,8 +94,8 @@ constexpr auto norm(Ctx& ctx, const X& x, const W& weight, const Bias& bias, dou
   return modulated_norm<Kind, 0, 0>(ctx, x, weight, bias, None{}, epsilon);
 }
 
-/// y = x + gate * h, the gate being chunk `Gate` of the modulation (batch, chunks * width), or 1 where that is None; x, h:
-/// (batch, tokens, width). Wide where x is.
+/// y = x + gate * h, the gate being chunk `Gate` of the modulation (batch, chunks * width) or (batch, tokens, chunks * width), or 1
+/// where that is None; x, h: (batch, tokens, width). Wide where x is.
 template <int Gate, class Ctx, AnyValue X, AnyValue H, class Mod>
 constexpr auto gated_residual(Ctx& ctx, const X& x, const H& h, const Mod& modulation) {
   constexpr int width = width_of<typename X::shape>;

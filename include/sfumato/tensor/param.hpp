@@ -36,11 +36,24 @@ struct XavierUniform {
     return bound * (2 * random.uniform(static_cast<std::uint64_t>(i)) - 1);
   }
 };
-/// U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for linear layers.
+/// U(-1/sqrt(In), 1/sqrt(In)).
+template <int In> struct UniformWithin {
+  static double value(const Random& random, Index i, Index, Index) { return (2 * random.uniform(static_cast<std::uint64_t>(i)) - 1) / std::sqrt(double(In)); }
+};
+/// U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for linear layers, biases too.
 struct UniformFanIn {
+  template <int In> using Bias = UniformWithin<In>;
   static double value(const Random& random, Index i, Index fan_in, Index) {
     return (2 * random.uniform(static_cast<std::uint64_t>(i)) - 1) / std::sqrt(static_cast<double>(fan_in));
   }
+};
+/// The law of the bias that goes with a weight's: `Init::Bias<In>` where it says so, else zero.
+template <class Init, int In> struct BiasOf { using type = Zero; };
+template <class Init, int In> requires requires { typename Init::template Bias<In>; }
+struct BiasOf<Init, In> { using type = typename Init::template Bias<In>; };
+/// The law of weights `Init`, the biases as they go with `Like`.
+template <class Init, class Like> struct BiasAs : Init {
+  template <int In> using Bias = typename BiasOf<Like, In>::type;
 };
 /// Values given by a table type: `static void fill(double*)`; for frozen position embeddings.
 template <class Table> struct FromTable {

@@ -1,0 +1,47 @@
+// Parameters, multiply-adds and names of the published DiT and DiT-DH (RAE, tables 7, 13, 17, figure 6 and its code).
+#include <sfumato/autodiff/count.hpp>
+#include <sfumato/design/theorem.hpp>
+#include <sfumato/flow/objective.hpp>
+#include <sfumato/flow/schedule.hpp>
+#include <sfumato/models/dit.hpp>
+
+namespace {
+
+using namespace sfumato;
+
+/// All parameters, and the trainable ones: less the position table and the frequencies.
+template <class Model> constexpr bool has(Index all, Index trainable) { return parameter_count<Model>(true) == all && parameter_count<Model>() == trainable; }
+
+static_assert(has<DiT_S<>>(33'649'792, 33'551'232));
+static_assert(has<DiT_XL<>>(677'248'384, 676'953'216));
+static_assert(has<DiTDH_S<>>(196'455'764, 196'357'204));
+static_assert(has<DiTDH_XL<>>(838'675'796, 838'380'628));
+// Other encoders' widths.
+static_assert(parameter_count<DiT_XL<384>>(true) == 676'363'264 && parameter_count<DiT_XL<1024>>(true) == 677'838'464);
+static_assert(parameter_count<DiTDH_S<384>>(true) == 194'735'060);
+static_assert(parameter_count<DiTDH_XL<384>>(true) == 836'660'180 && parameter_count<DiTDH_XL<1024>>(true) == 840'019'540);
+
+// Multiply-adds of an image and forward pass, in hundredths of giga: the baseline's, and DiT-DH's with its head conditioned token by token.
+constexpr bool rounds_to(Index macs, Index hundredths) { return (macs + 5'000'000) / 10'000'000 == hundredths; }
+static_assert(rounds_to(cost_of<DiT_S<>>(1).macs, 620) && rounds_to(cost_of<DiT_B<>>(1).macs, 2330) && rounds_to(cost_of<DiT_L<>>(1).macs, 8108) &&
+              rounds_to(cost_of<DiT_XL<>>(1).macs, 11906));
+static_assert(rounds_to(cost_of<DiTDH_S<>>(1).macs, 4847) && rounds_to(cost_of<DiTDH_B<>>(1).macs, 6569) && rounds_to(cost_of<DiTDH_L<>>(1).macs, 12355) &&
+              rounds_to(cost_of<DiTDH_XL<>>(1).macs, 16158));
+// The paper's figures charge the head's modulations once for each sample, and leave out the projection to the head and its embedding.
+template <class Model> constexpr Index as_published(Index macs) {
+  using Head = typename Model::HeadLayer;
+  constexpr Index by_token = (6 * Head::Blocks::depth + 2) * Index{Head::width} * Head::width;
+  return macs - (Model::tokens - 1) * by_token - Model::tokens * Index{Head::width} * (Model::width + Model::token_dim);
+}
+constexpr bool in_tenths(Index macs, Index tenths) { return (macs + 50'000'000) / 100'000'000 == tenths; }
+static_assert(in_tenths(as_published<DiTDH_S<>>(cost_of<DiTDH_S<>>(1).macs), 329) && in_tenths(as_published<DiTDH_B<>>(cost_of<DiTDH_B<>>(1).macs), 499) &&
+              in_tenths(as_published<DiTDH_L<>>(cost_of<DiTDH_L<>>(1).macs), 1076) && in_tenths(as_published<DiTDH_XL<>>(cost_of<DiTDH_XL<>>(1).macs), 1456));
+
+// What a narrow path loses, and what it does not.
+static_assert(one_image_floor<768>(384) == 0.5 && one_image_floor<768>(768) == 0 && one_image_floor<768>(1024) == 0);
+static_assert(!FlowObjective<Space::v>::fits<DiT_S<>> && FlowObjective<Space::v>::fits<DiTDH_S<>> && FlowObjective<Space::v>::fits<DiT_S<384>> &&
+              FlowObjective<Space::x>::fits<DiT_S<>>);
+// A shift is of the latent's own shape.
+static_assert(DimensionShift<DiTDH_S<>::ImageShape>::dimension == 196'608 && DimensionShift<DiTDH_S<768, 32>::ImageShape>::dimension == 786'432);
+
+}  // namespace
