@@ -5,4 +5,5 @@
 namespace sfumato {
 template void backend::cuda::instantiate_loops<backend::cuda::Api, ops::PointwiseLoops<DyT::Tanh>>();
 template void backend::cuda::instantiate_loops<backend::cuda::Api, ops::FourierLoops>();
+template void backend::cuda::instantiate_loops<backend::cuda::Api, ops::ChannelAffineLoops>();
 }

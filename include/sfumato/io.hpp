@@ -8,4 +8,4 @@
 #include <sfumato/train/checkpoint.hpp>
 #include <sfumato/train/image_source.hpp>
 #include <sfumato/train/loop.hpp>
-#include <sfumato/train/weights_file.hpp>
+#include <sfumato/train/official_names.hpp>

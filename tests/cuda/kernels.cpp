@@ -15,6 +15,7 @@ template void instantiate_kernels<emulated::Api, double>();
 template void instantiate_kernels<emulated::Api, bf16>();
 template void instantiate_loops<emulated::Api, ops::PointwiseLoops<DyT::Tanh>>();
 template void instantiate_loops<emulated::Api, ops::FourierLoops>();
+template void instantiate_loops<emulated::Api, ops::ChannelAffineLoops>();
 }  // namespace sfumato::inline v0_1::backend::cuda
 
 namespace {

@@ -326,6 +326,22 @@ template <NormKind Kind> struct ModulatedNormByToken : ModulatedNorm<Kind, true,
 struct GatedResidualByToken : GatedResidual {
   using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>, Shape<dynamic, 4, 3 * 8>>;
 };
+struct ChannelAffine : Case {
+  static constexpr std::string_view ops = "channel_affine";
+  using Values = Inputs<Shape<dynamic, 3, 2, 4>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) {
+    return ops::channel_affine(ctx, x, std::array<double, 3>{0.5, -2, 0.25}, std::array<double, 3>{1, 0, -0.5});
+  }
+};
+struct AddValue : Case {
+  static constexpr std::string_view ops = "add_value";
+  struct Parameters {
+    Param<Shape<4, 8>> p;
+    static constexpr void parameters(auto& self, auto&& visit) { visit("p", self.p); }
+  };
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::add_value(ctx, x, ops::parameter<Shape<4, 8>>(ctx, p.p, 1)); }
+};
 struct Fourier : Case {
   static constexpr std::string_view ops = "fourier";
   struct Parameters {
@@ -401,7 +417,7 @@ using Cases = std::tuple<
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,
     ModulatedNorm<NormKind::layer, false, false, 1, 2>, GatedResidual, GatedResidualFromItself, GatedResidualWide,
-    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, ModulatedNormByToken<NormKind::layer>, GatedResidualByToken, Embedding, Sinusoidal, Fourier, Drop, NoDrop, WeightedMse,
+    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, ModulatedNormByToken<NormKind::layer>, GatedResidualByToken, Embedding, Sinusoidal, ChannelAffine, AddValue, Fourier, Drop, NoDrop, WeightedMse,
     CrossEntropy>;
 
 /// Front doors that are no functions of values: inputs, outputs and noise, tested by name in inputs.cpp.

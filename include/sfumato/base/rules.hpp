@@ -146,6 +146,9 @@ template <auto Num, auto Den> struct ShiftAtLeastOne {
 template <class Solver, class Grid, bool Fits> struct GridSolver {
   static_assert(Fits, "[grid-solver] this solver takes steps of one size, and the grid's are not");
 };
+template <int Channels> struct ColourChannels {
+  static_assert(Channels <= 4, "[colour-channels] constants by channel are for images, of four channels at most");
+};
 template <int First, int Last, int Depth> struct DropoutBlocks {
   static_assert(0 <= First && First <= Last && Last <= Depth, "[dropout-blocks] the range of blocks with dropout leaves the depth");
 };

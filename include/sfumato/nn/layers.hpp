@@ -95,10 +95,11 @@ struct RMSNorm {
   };
 };
 
-/// Layer norm (Ba et al. 2016), epsilon 1e-6; with `Affine`, a learned weight and bias.
-template <bool Affine> struct LayerNormPolicy {
+/// Layer norm (Ba et al. 2016); with `Affine`, a learned weight and bias. `Epsilon`, a std::ratio, is added to the variance.
+template <bool Affine, class Epsilon = std::ratio<1, 1'000'000>> struct LayerNormPolicy {
   template <int Width> struct Layer {
     static constexpr bool takes_wide = true;
+    static constexpr double epsilon = double(Epsilon::num) / double(Epsilon::den);
     std::conditional_t<Affine, Param<Shape<Width>, init::One>, None> weight;
     std::conditional_t<Affine, Param<Shape<Width>, init::Zero>, None> bias;
 
@@ -107,11 +108,11 @@ template <bool Affine> struct LayerNormPolicy {
       visit("bias", self.bias);
     }
     template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const {
-      return ops::norm<NormKind::layer>(ctx, x, weight, bias, 1e-6);
+      return ops::norm<NormKind::layer>(ctx, x, weight, bias, epsilon);
     }
     template <int Shift, int Scale, class Ctx, AnyValue X, AnyValue M>
     constexpr auto modulated(Ctx& ctx, const X& x, const M& modulation) const {
-      return ops::modulated_norm<NormKind::layer, Shift, Scale>(ctx, x, weight, bias, modulation, 1e-6);
+      return ops::modulated_norm<NormKind::layer, Shift, Scale>(ctx, x, weight, bias, modulation, epsilon);
     }
   };
 };

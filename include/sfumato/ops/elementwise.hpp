@@ -5,7 +5,9 @@
 #include <sfumato/base/error.hpp>
 #include <sfumato/ops/operands.hpp>
 
+#include <array>
 #include <span>
+#include <tuple>
 
 SFUMATO_BEGIN
 namespace ops {
@@ -15,6 +17,8 @@ struct multiply;
 struct combine;
 struct convert;
 struct reshape;
+struct channel_affine;
+struct add_value;
 }  // namespace name
 
 namespace detail {
@@ -150,6 +154,68 @@ template <class Ctx, AnyValue X, AnyValue Y> constexpr auto multiply(Ctx& ctx, c
       ctx.record(z, ctx.flows(x) || ctx.flows(y), [x, y](Ctx& c, const auto* d_z) {
         if (auto [d_x, accumulate] = c.gradient(x); d_x) K::multiply(c.device(), x.size(), d_z, c.data(y), d_x, accumulate);
         if (auto [d_y, accumulate] = c.gradient(y); d_y) K::multiply(c.device(), x.size(), d_z, c.data(x), d_y, accumulate);
+      });
+  }
+  return z;
+}
+
+namespace detail {
+template <class E> struct ChannelAffine {
+  const E* x;
+  E* y;
+  Index channels, plane, accumulate;
+  compute_t<E> scale[4], shift[4];
+  SFUMATO_HD void operator()(Index i) const {
+    using C = compute_t<E>;
+    const Index c = i / plane % channels;
+    const C value = scale[c] * static_cast<C>(x[i]) + shift[c];
+    y[i] = static_cast<E>(accumulate != 0 ? static_cast<C>(y[i]) + value : value);
+  }
+};
+}  // namespace detail
+/// The loops of `channel_affine`, for each type of element: for who must name them, such as backend::cuda::instantiate_loops.
+using ChannelAffineLoops = std::tuple<detail::ChannelAffine<float>, detail::ChannelAffine<double>, detail::ChannelAffine<bf16>>;
+
+/// scale[c] x + shift[c], constants by channel. x: (batch, channels, ...), of four channels at most.
+template <class Ctx, AnyValue X, std::size_t Channels>
+constexpr auto channel_affine(Ctx& ctx, const X& x, const std::array<double, Channels>& scale, const std::array<double, Channels>& shift) {
+  require_operands<name::channel_affine, Ctx, X>();
+  require<rule::SameSize<name::channel_affine, extent<typename X::shape, 1>, int(Channels)>, rule::ColourChannels<int(Channels)>>();
+  auto y = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (!Ctx::counting) {
+    using E = typename Ctx::element;
+    detail::ChannelAffine<E> loop{ctx.data(x), ctx.mutable_data(y), Index{Channels}, X::shape::row / Index{Channels}, 0, {}, {}};
+    for (std::size_t c = 0; c < Channels; ++c) loop.scale[c] = static_cast<compute_t<E>>(scale[c]), loop.shift[c] = static_cast<compute_t<E>>(shift[c]);
+    kernels<Ctx>::for_each(ctx.device(), x.size(), x.size(), loop);
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x), [loop, slot = x.handle.slot](Ctx& c, const E* d_y) {
+        const auto [d_x, accumulate] = c.gradient(slot);
+        auto back = loop;
+        back.x = d_y, back.y = d_x, back.accumulate = accumulate;
+        for (auto& s : back.shift) s = 0;
+        kernels<Ctx>::for_each(c.device(), slot.size(), slot.size(), back);
+      });
+  }
+  return y;
+}
+
+/// x[b] + y for every sample: x (batch, ...), y (...) of x's shape without the batch.
+template <class Ctx, AnyValue X, AnyValue Y> constexpr auto add_value(Ctx& ctx, const X& x, const Y& y) {
+  require_operands<name::add_value, Ctx, X, Y>();
+  require<rule::SameSize<name::add_value, X::shape::row, Y::shape::row>>();
+  auto z = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    check(y.batch == 1, "batch", "the value that is added to every sample is one of ", y.batch);
+    constexpr Index row = X::shape::row;
+    const CopyShape once{.rank = 1, .extent = {x.size()}, .src_stride = {1}, .dst_stride = {1}}, repeated{.rank = 2, .extent = {x.batch, row}, .src_stride = {0, 1}, .dst_stride = {row, 1}};
+    K::strided_copy(ctx.device(), once, ctx.data(x), ctx.mutable_data(z), false);
+    K::strided_copy(ctx.device(), repeated, ctx.data(y), ctx.mutable_data(z), true);
+    if constexpr (Ctx::recording)
+      ctx.record(z, ctx.flows(x) || ctx.flows(y), [x_slot = x.handle.slot, y_slot = y.handle.slot, batch = x.batch](Ctx& c, auto& slot) {
+        if (E* const d_y = c.gradient_to_add(y_slot)) K::column_sum(c.device(), batch, row, static_cast<const E*>(slot.data()), d_y);
+        c.move_gradient(slot, x_slot);
       });
   }
   return z;

@@ -38,10 +38,14 @@ inline bool belongs_to_another_part(std::string_view name, const std::vector<std
   return has_parts && another;
 }
 
+struct IgnoreNone {
+  bool operator()(std::string_view) const { return false; }
+};
 /// Every difference between a model's parameters under each of `prefixes` and the tensors of a file. Parts of a training
-/// checkpoint that nobody asked for are no difference.
-inline void require_same_parameters(const io::SafetensorsFile& file, const std::string& path, const std::vector<ParameterInfo>& table,
-                                    const std::vector<std::string>& prefixes) {
+/// checkpoint that nobody asked for are no difference, nor is what `ignored` names.
+template <class Ignored = IgnoreNone>
+void require_same_parameters(const io::SafetensorsFile& file, const std::string& path, const std::vector<ParameterInfo>& table,
+                             const std::vector<std::string>& prefixes, const Ignored& ignored = {}) {
   std::string differences;
   std::set<std::string> known;
   for (const std::string& prefix : prefixes)
@@ -55,7 +59,7 @@ inline void require_same_parameters(const io::SafetensorsFile& file, const std::
         differences += "\n  type: " + name + " expected a floating-point type, found " + std::string(io::dtype_name(dtype));
     }
   for (const std::string& name : file.names())
-    if (!known.contains(name) && !belongs_to_another_part(name, prefixes)) differences += "\n  extra: " + name + " " + shape_list(file.at(name).shape);
+    if (!known.contains(name) && !ignored(name) && !belongs_to_another_part(name, prefixes)) differences += "\n  extra: " + name + " " + shape_list(file.at(name).shape);
   check(differences.empty(), "checkpoint-mismatch", path, " does not hold this model's parameters:", differences);
 }
 

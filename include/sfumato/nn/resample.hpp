@@ -1,0 +1,76 @@
+// Bicubic resampling as a product with a matrix of weights, so that images and position tables are resized where the model runs.
+#pragma once
+
+#include <sfumato/ops/einsum.hpp>
+#include <sfumato/ops/elementwise.hpp>
+#include <sfumato/tensor/param.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+SFUMATO_BEGIN
+
+/// The two bicubic kernels that PyTorch has, with align_corners=False: Keys' with a = -3/4 on four neighbours, those beyond the border
+/// being its last; and, with antialias=True, a = -1/2 stretched where the result is smaller, over what lies inside.
+enum class Cubic { plain, antialiased };
+
+/// Row i: the weights of the In values of an axis in value i of Out. A table for `Context::constant`.
+template <Cubic Kind, int In, int Out> struct CubicTable {
+  static constexpr int rows = Out, width = In;
+  static constexpr Index size = Index{rows} * width;
+
+  static void fill(double* table) {
+    std::fill_n(table, size, 0.0);
+    const double scale = double(In) / Out, stretch = Kind == Cubic::antialiased ? std::max(scale, 1.0) : 1.0;
+    for (int i = 0; i < Out; ++i, table += In) {
+      const double centre = scale * (i + 0.5);
+      if constexpr (Kind == Cubic::plain) {
+        const double at = centre - 0.5;
+        const int first = static_cast<int>(std::floor(at));
+        for (int j = first - 1; j < first + 3; ++j) table[std::clamp(j, 0, In - 1)] += kernel(j - at, -0.75);
+      } else {
+        const int first = std::max(static_cast<int>(centre - 2 * stretch + 0.5), 0), last = std::min(static_cast<int>(centre + 2 * stretch + 0.5), In);
+        double sum = 0;
+        for (int j = first; j < last; ++j) sum += table[j] = kernel((j - centre + 0.5) / stretch, -0.5);
+        for (int j = first; j < last; ++j) table[j] /= sum;
+      }
+    }
+  }
+
+ private:
+  /// Keys 1981.
+  static double kernel(double x, double a) {
+    x = std::abs(x);
+    if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? a * (((x - 5) * x + 8) * x - 4) : 0;
+  }
+};
+
+namespace layer {
+
+/// Images (batch, channels, size, size) to another size; themselves where they have it.
+template <Cubic Kind, int Size, class Ctx, AnyValue X> constexpr auto resize(Ctx& ctx, const X& images) {
+  constexpr int from = extent<typename X::shape, 2>;
+  if constexpr (from == Size) {
+    return images;
+  } else {
+    const auto weights = ctx.template constant<CubicTable<Kind, from, Size>>();
+    return ops::einsum<"j x, b c i x -> b c i j">(ctx, weights, ops::einsum<"i y, b c y x -> b c i x">(ctx, weights, images));
+  }
+}
+
+/// A table of positions on a Stored x Stored grid, (Stored^2, width), for a Grid x Grid one: (Grid^2, width).
+template <Cubic Kind, int Stored, int Grid, class Ctx, AnyValue P> constexpr auto resize_positions(Ctx& ctx, const P& table) {
+  constexpr int width = width_of<typename P::shape>;
+  if constexpr (Stored == Grid) {
+    return table;
+  } else {
+    const auto weights = ctx.template constant<CubicTable<Kind, Stored, Grid>>();
+    const auto square = ops::reshape<Shape<Stored, Stored, width>>(ctx, table);
+    return ops::reshape<Shape<Grid * Grid, width>>(ctx, ops::einsum<"j x, i x c -> i j c">(ctx, weights, ops::einsum<"i y, y x c -> i x c">(ctx, weights, square)));
+  }
+}
+
+}  // namespace layer
+SFUMATO_END

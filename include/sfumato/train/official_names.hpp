@@ -1,0 +1,101 @@
+// Where published checkpoints keep what our models keep elsewhere: one table for each of their layouts.
+#pragma once
+
+#include <sfumato/train/weights_file.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+SFUMATO_BEGIN
+
+/// Names of a layout. Each rule replaces a part of our name by one of theirs, or by several, whose tensors then make up ours, one after
+/// the other along the first axis. `ignored` are beginnings of names that no parameter of ours wants.
+struct NameTable {
+  std::vector<std::pair<std::string, std::vector<std::string>>> rules;
+  std::vector<std::string> ignored;
+
+  /// Their tensors of our parameter.
+  std::vector<std::string> parts(const std::string& ours) const {
+    std::vector<std::string> names{ours};
+    for (const auto& [from, to] : rules) {
+      std::vector<std::string> renamed;
+      for (const std::string& name : names) {
+        const auto at = name.find(from);
+        if (at == std::string::npos) renamed.push_back(name);
+        else for (const std::string& theirs : to) renamed.push_back(name.substr(0, at) + theirs + name.substr(at + from.size()));
+      }
+      names = std::move(renamed);
+    }
+    return names;
+  }
+  bool ignores(std::string_view theirs) const {
+    return std::any_of(ignored.begin(), ignored.end(), [&](const std::string& begin) { return theirs.starts_with(begin); });
+  }
+  /// A layout by their names: a parameter that has several tensors there is several lines.
+  std::vector<ParameterInfo> translated(const std::vector<ParameterInfo>& table) const {
+    std::vector<ParameterInfo> out;
+    for (const ParameterInfo& p : table) {
+      const auto names = parts(p.name);
+      const Index count = Index(names.size());
+      for (Index i = 0; i < count; ++i) {
+        ParameterInfo part = p;
+        part.name = names[std::size_t(i)];
+        part.shape[0] /= count;
+        part.size /= count;
+        part.offset += i * part.size;
+        out.push_back(part);
+      }
+    }
+    return out;
+  }
+};
+
+/// DINOv2 with registers as Hugging Face's transformers keep it. The last norm's weight and bias are left out, as in RAE.
+inline NameTable dinov2_names() {
+  return {{{"patch_embed.proj.", {"embeddings.patch_embeddings.projection."}},
+           {"cls_token", {"embeddings.cls_token"}},
+           {"register_tokens", {"embeddings.register_tokens"}},
+           {"pos_embed", {"embeddings.position_embeddings"}},
+           {"blocks.", {"encoder.layer."}},
+           {".attn.qkv.", {".attention.attention.query.", ".attention.attention.key.", ".attention.attention.value."}},
+           {".attn.proj.", {".attention.output.dense."}},
+           {".ls1.gamma", {".layer_scale1.lambda1"}},
+           {".ls2.gamma", {".layer_scale2.lambda1"}}},
+          {"embeddings.mask_token", "layernorm."}};
+}
+/// SigLIP2's vision tower, likewise; its pooling head and the text model are left out.
+inline NameTable siglip2_names() {
+  return {{{"patch_embed.proj.", {"vision_model.embeddings.patch_embedding."}},
+           {"pos_embed", {"vision_model.embeddings.position_embedding.weight"}},
+           {"blocks.", {"vision_model.encoder.layers."}},
+           {".norm1.", {".layer_norm1."}},
+           {".norm2.", {".layer_norm2."}},
+           {".attn.qkv.", {".self_attn.q_proj.", ".self_attn.k_proj.", ".self_attn.v_proj."}},
+           {".attn.proj.", {".self_attn.out_proj."}}},
+          {"vision_model.post_layernorm.", "vision_model.head.", "text_model.", "logit_"}};
+}
+/// MAE, likewise; its decoder is left out.
+inline NameTable mae_names() {
+  return {{{"patch_embed.proj.", {"vit.embeddings.patch_embeddings.projection."}},
+           {"cls_token", {"vit.embeddings.cls_token"}},
+           {"pos_embed", {"vit.embeddings.position_embeddings"}},
+           {"blocks.", {"vit.encoder.layer."}},
+           {".norm1.", {".layernorm_before."}},
+           {".norm2.", {".layernorm_after."}},
+           {".attn.qkv.", {".attention.attention.query.", ".attention.attention.key.", ".attention.attention.value."}},
+           {".attn.proj.", {".attention.output.dense."}},
+           {".mlp.fc1.", {".intermediate.dense."}},
+           {".mlp.fc2.", {".output.dense."}}},
+          {"vit.layernorm.", "decoder."}};
+}
+
+/// `load_weights` of a file in another layout. Throws Error("checkpoint-mismatch") in that layout's names.
+template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, const NameTable& names) {
+  const io::SafetensorsFile file(path);
+  const auto table = names.translated(parameter_table(weights.model()));
+  detail::require_same_parameters(file, path.string(), table, {""}, [&](std::string_view name) { return names.ignores(name); });
+  detail::read_parameters(file, table, "", weights.values());
+}
+
+SFUMATO_END

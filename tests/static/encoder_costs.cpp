@@ -1,0 +1,25 @@
+// Parameters and multiply-adds of the published vision encoders (RAE, section 3 and its code).
+#include <sfumato/autodiff/count.hpp>
+#include <sfumato/models/vision_encoder.hpp>
+
+namespace {
+
+using namespace sfumato;
+
+// With the mask token and the last norm's weight and bias, which this use of them leaves out.
+template <class Encoder> constexpr Index as_published = parameter_count<Encoder>() + 3 * Encoder::width;
+static_assert(as_published<DINOv2_S<>> == 22'058'112 && as_published<DINOv2_B<>> == 86'583'552 && as_published<DINOv2_L<>> == 304'372'736);
+
+// Linear layers alone, in hundredths of giga: without the products inside of attention and those that resample the positions.
+template <class Encoder, int Depth> constexpr Index linear_macs() {
+  constexpr Index tokens = Encoder::tokens + Encoder::prefix, width = Encoder::width;
+  return cost_of<Encoder>(1).macs - Depth * 2 * tokens * tokens * width - width * 16 * 37 * (37 + 16);
+}
+constexpr bool rounds_to(Index macs, Index hundredths) { return (macs + 5'000'000) / 10'000'000 == hundredths; }
+static_assert(rounds_to(linear_macs<DINOv2_S<>, 12>(), 560) && rounds_to(linear_macs<DINOv2_B<>, 12>(), 2228) && rounds_to(linear_macs<DINOv2_L<>, 24>(), 7897));
+
+// 16 x 16 tokens of an image, whatever its encoder; 32 x 32 of one twice as wide.
+static_assert(DINOv2_S<>::tokens == 256 && SigLIP2_B::tokens == 256 && MAE_B::tokens == 256 && DINOv2_B<448>::tokens == 1024);
+static_assert(DINOv2_B<>::prefix == 5 && SigLIP2_B::prefix == 0 && MAE_B::prefix == 1 && DINOv2_B<>::positions == 1370 && MAE_B::positions == 197 && SigLIP2_B::positions == 256);
+
+}  // namespace
