@@ -61,6 +61,8 @@ def select(torch, checkpoint, which, path):
     """The state dict `which`, checked to be names with tensors."""
     if not isinstance(checkpoint, dict):
         raise ConversionError(f"'{path}' holds a {type(checkpoint).__name__}, expected a dict of state dicts")
+    if which == "":  # a bare state dict
+        checkpoint = {"": checkpoint}
     if which not in checkpoint:
         keys = ", ".join(map(str, list(checkpoint)[:20]))
         raise ConversionError(f"'{path}' has no key '{which}'; its keys are: {keys}")
@@ -117,7 +119,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", help="the .pth file")
     parser.add_argument("output", help="the .safetensors file to write")
-    parser.add_argument("--which", default="model_ema1", help="key of the state dict to convert (default: %(default)s)")
+    parser.add_argument("--which", default="model_ema1", help="key of the state dict to convert, '' where the file is one itself (default: %(default)s)")
     parser.add_argument("--trust-pickle", action="store_true",
                         help="load with the full unpickler, which can run code from the file")
     options = parser.parse_args()

@@ -5,6 +5,7 @@
 #include <sfumato/backend/cpu/cpu.hpp>
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/flow/sampler.hpp>
+#include <sfumato/models/dit.hpp>
 #include <sfumato/models/jit.hpp>
 #include <sfumato/train/muon.hpp>
 #include <sfumato/train/trainer.hpp>
@@ -146,6 +147,29 @@ TEST_CASE("bf16 with the residual stream in f32: the same bits with and without 
   const Values found = run(std::make_unique<Device>(), mixed, false);
   CHECK(run(std::make_unique<Device>(), mixed, true) == found);
   CHECK(distance(found, run(std::make_unique<Cpu>(1), std::type_identity<float>{}, false)) < 0.02);
+}
+
+TEST_CASE("DiT-DH, whose head is conditioned token by token, trains with the numbers of the CPU") {
+  using Wide = DiTDH<LatentTokens<4, 8, 3>, DiTTrunk<32, 2, 2, LinearInit<init::UniformFanIn>>, DDT<64, 1, 2>>;
+  struct Waves {
+    Index size() const { return 6; }
+    int load(Index i, bool, float* out) const {
+      for (int j = 0; j < int(Wide::ImageShape::row); ++j) out[j] = std::sin(0.3f * float(j) + 2.0f * float(i % 3));
+      return int(i % 3);
+    }
+  };
+  const auto run = [](auto device) {
+    using B = typename decltype(device)::element_type;
+    Trainer<Wide, Wide::ImageShape, FlowObjective<Space::v>, B> trainer(*device, {}, {.batch = 4, .learning_rate = 1e-3, .seed = 3});
+    Values out;
+    for (int i = 0; i < 3; ++i) out.push_back(trainer.step(Waves{}).loss);
+    const Values weights = elements(trainer.weights());
+    out.insert(out.end(), weights.begin(), weights.end());
+    return out;
+  };
+  const Values found = run(std::make_unique<Device>());
+  CHECK(run(std::make_unique<Device>()) == found);
+  CHECK(distance(found, run(std::make_unique<Cpu>(1))) < 1e-5);
 }
 
 TEST_CASE("a step that fails leaves the parameters as they were") {

@@ -119,6 +119,10 @@ TEST_CASE("laws of times stay in [0, 1] and have their quantiles") {
     const double noise = 1 - draw(UniformTime{})[at];
     CHECK(draw(Shifted<UniformTime, Shift>{})[at] == doctest::Approx(1 - 7 * noise / (1 + 6 * noise)).epsilon(1e-9));
   }
+  // What a checkpoint remembers of a shifted law.
+  std::vector<std::string> names;
+  Shifted<TruncatedLogitNormal<>, ShiftBy<std::ratio<7>>>::for_each_option([&](const std::string& name, const auto&) { names.push_back(name); });
+  CHECK(names == std::vector<std::string>{"objective.times.law", "objective.times.mu", "objective.times.sigma", "objective.times.low", "objective.times.high", "objective.times.alpha"});
   // Cut where it matters: the rest keeps its proportions.
   const auto cut = draw(TruncatedLogitNormal<std::ratio<0>, std::ratio<1>, std::ratio<1, 2>, std::ratio<9, 10>>{});
   CHECK(cut.front() >= 0.5);

@@ -1,10 +1,13 @@
 // A walk through RAE's diffusion stage (arXiv 2510.11690), shape by shape, and a small DiT-DH: gradients, its first loss, training.
 #include <sfumato/backend/cpu/cpu.hpp>
 #include <sfumato/backend/reference/reference.hpp>
+#include <sfumato/design/theorem.hpp>
 #include <sfumato/flow/sampler.hpp>
 #include <sfumato/models/dit.hpp>
 #include <sfumato/train/trainer.hpp>
 #include <sfumato/train/weights.hpp>
+
+#include "check_error.hpp"
 
 #include <doctest/doctest.h>
 
@@ -56,11 +59,9 @@ struct Latents {
   }
 };
 
-}  // namespace
-
-TEST_CASE("DiT-DH: the gradient of the loss is that of central differences, in every parameter") {
+template <class Model> void check_gradient() {
   Reference device;
-  Weights<Small, Reference, double> weights(device, 5);
+  Weights<Model, Reference, double> weights(device, 5);
   std::vector<double> host(std::size_t(weights.size()));
   weights.values().download(host);
   for (const ParameterInfo& p : parameter_table(weights.model()))
@@ -102,6 +103,24 @@ TEST_CASE("DiT-DH: the gradient of the loss is that of central differences, in e
       CHECK(std::abs(found[std::size_t(p.offset + i)] - (above - below) / (2 * h)) < 1e-8);
     }
   }
+}
+
+}  // namespace
+
+TEST_CASE("DiT-DH: the gradient of the loss is that of central differences, in every parameter") { check_gradient<Small>(); }
+TEST_CASE("DiT, and DiT-DH whose head is as wide as its trunk: likewise") {
+  check_gradient<DiT<LatentTokens<2, 6, 3>, DiTTrunk<16, 2, 2>>>();
+  check_gradient<DiTDH<LatentTokens<2, 6, 3>, DiTTrunk<16, 1, 2, Recompute>, DDT<16, 1, 2>>>();
+}
+
+TEST_CASE("a path's floor is the mean of the eigenvalues that do not fit through it") {
+  const std::vector<double> spectrum{0.5, 3, 0, 1};
+  for (const auto& [width, floor] : std::vector<std::pair<int, double>>{{0, 8.5 / 4}, {1, 4.5 / 4}, {2, 2.5 / 4}, {3, 1.0 / 4}, {4, 0}, {9, 0}}) CHECK(velocity_floor(spectrum, width) == doctest::Approx(floor));
+  const std::vector<double> point(8, 0.0);
+  for (int width = 0; width < 10; ++width) CHECK(velocity_floor(point, width) == doctest::Approx(one_image_floor<8>(width)));
+  const std::vector<double> none, negative{1, -0.5};
+  check_error([&] { velocity_floor(none, 1); }, "spectrum", {"at least one"});
+  check_error([&] { velocity_floor(negative, 1); }, "spectrum", {"-0.5"});
 }
 
 TEST_CASE("DiT-DH: the first loss is that of predicting nothing, training lowers it, and samples are like the data") {

@@ -323,8 +323,21 @@ struct MoveWide : Case {
 template <NormKind Kind> struct ModulatedNormByToken : ModulatedNorm<Kind, true, false, 2, 0> {
   using Values = Inputs<Shape<dynamic, 8, 16>, Shape<dynamic, 8, 3 * 16>>;
 };
+// adaLN by token under a norm that has none of its own.
+struct DynamicTanhByToken : Case {
+  static constexpr std::string_view ops = "add";
+  using Parameters = DyT::Layer<16>;
+  using Values = Inputs<Shape<dynamic, 8, 16>, Shape<dynamic, 8, 3 * 16>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x, const auto& m) { return layer::modulated<2, 0>(ctx, p, x, m); }
+};
 struct GatedResidualByToken : GatedResidual {
   using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>, Shape<dynamic, 4, 3 * 8>>;
+};
+template <NormKind Kind> struct ModulatedNormWideByToken : ModulatedNormWide<Kind> {
+  using Values = Inputs<Shape<dynamic, 8, 16>, Shape<dynamic, 8, 3 * 16>>;
+};
+struct GatedResidualWideByToken : GatedResidualWide {
+  using Values = GatedResidualByToken::Values;
 };
 struct ChannelAffine : Case {
   static constexpr std::string_view ops = "channel_affine";
@@ -348,7 +361,7 @@ struct Fourier : Case {
     Param<Shape<6>> w;
     static constexpr void parameters(auto& self, auto&& visit) { visit("w", self.w); }
   };
-  static constexpr std::array<double, 2> times{0.3, 0.9};
+  static constexpr std::array<double, 16> times{0.3, 0.9, 0.05, 0.5, 1, 0, 0.7, 0.2, 0.35, 0.95, 0.15, 0.55, 0.8, 0.1, 0.75, 0.25};  // 64 bytes and more, as memory is given
   using Values = Inputs<>;
   static constexpr auto build(auto& ctx, const auto& p) { return ops::fourier(ctx, p.w, std::span(times)); }
 };
@@ -417,7 +430,8 @@ using Cases = std::tuple<
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,
     ModulatedNorm<NormKind::layer, false, false, 1, 2>, GatedResidual, GatedResidualFromItself, GatedResidualWide,
-    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, ModulatedNormByToken<NormKind::layer>, GatedResidualByToken, Embedding, Sinusoidal, ChannelAffine, AddValue, Fourier, Drop, NoDrop, WeightedMse,
+    ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, ModulatedNormByToken<NormKind::layer>, ModulatedNormByToken<NormKind::rms>, DynamicTanhByToken, GatedResidualByToken,
+    ModulatedNormWideByToken<NormKind::layer>, GatedResidualWideByToken, Embedding, Sinusoidal, ChannelAffine, AddValue, Fourier, Drop, NoDrop, WeightedMse,
     CrossEntropy>;
 
 /// Front doors that are no functions of values: inputs, outputs and noise, tested by name in inputs.cpp.

@@ -16,6 +16,9 @@ static_assert(has<DiT_S<>>(33'649'792, 33'551'232));
 static_assert(has<DiT_XL<>>(677'248'384, 676'953'216));
 static_assert(has<DiTDH_S<>>(196'455'764, 196'357'204));
 static_assert(has<DiTDH_XL<>>(838'675'796, 838'380'628));
+// Our figures, where the paper gives none.
+static_assert(has<DiT_B<>>(131'884'288, 131'687'424) && has<DiT_L<>>(459'923'424, 459'661'024));
+static_assert(has<DiTDH_B<>>(294'295'892, 294'099'028) && has<DiTDH_L<>>(621'744'436, 621'482'036));
 // Other encoders' widths.
 static_assert(parameter_count<DiT_XL<384>>(true) == 676'363'264 && parameter_count<DiT_XL<1024>>(true) == 677'838'464);
 static_assert(parameter_count<DiTDH_S<384>>(true) == 194'735'060);
@@ -41,6 +44,12 @@ static_assert(in_tenths(as_published<DiTDH_S<>>(cost_of<DiTDH_S<>>(1).macs), 329
 static_assert(one_image_floor<768>(384) == 0.5 && one_image_floor<768>(768) == 0 && one_image_floor<768>(1024) == 0);
 static_assert(!FlowObjective<Space::v>::fits<DiT_S<>> && FlowObjective<Space::v>::fits<DiTDH_S<>> && FlowObjective<Space::v>::fits<DiT_S<384>> &&
               FlowObjective<Space::x>::fits<DiT_S<>>);
+// A head is as its trunk in all but extents, dropout and what it is given.
+using Odd = DiTDH<LatentTokens<4, 8, 3>, DiTTrunk<32, 2, 2, QKNorm, Bias<false>, MlpRatio<2>, Recompute, WideResidual, Dropout<std::ratio<1, 10>, 0, 2>>, DDT<64, 3, 4, MlpRatio<3>>>;
+using OddHead = Odd::HeadLayer::Blocks;
+static_assert(OddHead::width == 64 && OddHead::depth == 3 && OddHead::heads == 4 && OddHead::hidden == 192 && !OddHead::biased && OddHead::recomputes && OddHead::wide_residual &&
+              OddHead::rotary && OddHead::modulated && OddHead::Drop::rate == 0 && !is_none<decltype(OddHead::BlockType::attn.q_norm)>);
+
 // A shift is of the latent's own shape.
 static_assert(DimensionShift<DiTDH_S<>::ImageShape>::dimension == 196'608 && DimensionShift<DiTDH_S<768, 32>::ImageShape>::dimension == 786'432);
 

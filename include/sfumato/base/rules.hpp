@@ -133,6 +133,9 @@ template <int Bottleneck, int TokenDim, int Width> struct BottleneckWidth {
 template <int PathWidth, int TokenDim> struct OutputPath {
   static_assert(PathWidth >= TokenDim, "[output-path] v- and eps-prediction need an output path at least as wide as the token");
 };
+template <class Model, bool SeesInput> struct HeadInput {
+  static_assert(!SeesInput, "[head-input] this model has no noisy tokens to give to its head: take Head<Linear>, or a DiT");
+};
 template <bool Modulated> struct HeadConditioned {
   static_assert(Modulated, "[head-conditioned] a DDT head is conditioned through adaLN on what the trunk says: add AdaLNZero to the trunk");
 };
@@ -145,6 +148,10 @@ template <auto Num, auto Den> struct ShiftAtLeastOne {
 };
 template <class Solver, class Grid, bool Fits> struct GridSolver {
   static_assert(Fits, "[grid-solver] this solver takes steps of one size, and the grid's are not");
+};
+/// Times lie in [0, 1]; the numbers are thousandths.
+template <class Subject, long Low, long High> struct TimeRange {
+  static_assert(0 <= Low && Low < High && High <= 1000, "[time-range] a range of times goes from one in [0, 1] to a later one");
 };
 template <int Channels> struct ColourChannels {
   static_assert(Channels <= 4, "[colour-channels] constants by channel are for images, of four channels at most");

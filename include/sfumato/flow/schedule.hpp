@@ -10,7 +10,7 @@ SFUMATO_BEGIN
 namespace detail {
 constexpr double square_root(double x) {
   double root = x < 1 ? 1 : x;
-  for (double last = 0; root != last && root - last != 0;) {
+  for (double last = 0; root != last;) {
     last = root;
     root = 0.5 * (last + x / last);
     if (root >= last) return last;
@@ -40,7 +40,7 @@ template <TimeLaw Law, class Shift> struct Shifted {
   static double sample(const Random& random, std::uint64_t index) { return 1 - Shift::noise(1 - Law::sample(random, index)); }
   template <class Visit> static void for_each_option(Visit&& visit) {
     visit("objective.times.law", Law::name);
-    if constexpr (requires { Law::for_each_option(visit); }) Law::for_each_option(visit);
+    if constexpr (requires { Law{}.for_each_option(visit); }) Law{}.for_each_option(visit);
     visit("objective.times.alpha", Shift::alpha);
   }
 };
@@ -52,7 +52,7 @@ struct UniformGrid {
 };
 /// Noise levels that are even from 1 to `Lowest` before they are shifted. The last time is short of 1, and the step from there to
 /// clean data is left out: the published sampler's 50 points are 49 steps (RAE; its code).
-template <class Shift, class Lowest = std::ratio<1, 1000>> struct ShiftedGrid {
+template <class Shift, class Lowest = std::ratio<1, 1000>> struct ShiftedGrid : private rule::TimeRange<struct Noise, 1000 * Lowest::num / Lowest::den, 1000> {
   static constexpr bool even = false;
   static double time(int number, int steps) {
     const double range = 1 - double(Lowest::num) / double(Lowest::den);

@@ -39,7 +39,7 @@ struct DiT : private rule::IsHead<HeadType, HeadPolicy<HeadType>> {
   template <class RuleTag> static constexpr bool waives = option::waived<RuleTag, Options...>;
   using HeadLayer = typename HeadType::template Layer<Trunk, token_dim>;
   /// Whether the head has an input of its own.
-  static constexpr bool decoupled = requires { HeadLayer::width; };
+  static constexpr bool decoupled = HeadLayer::sees_input;
   static constexpr int path_width = HeadLayer::path_width;
   using ImageShape = Shape<dynamic, tokens, token_dim>;
 

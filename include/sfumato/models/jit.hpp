@@ -27,6 +27,7 @@ struct JiT : private rule::IsHead<HeadType, HeadPolicy<HeadType>> {
 
   using Embed = layer::PatchEmbedding<Input::channels, Input::patch, width, bottleneck>;
   using HeadLayer = typename HeadType::template Layer<Trunk, token_dim>;
+  static_assert((require<rule::HeadInput<JiT, HeadLayer::sees_input>>(), true));
   using ImageShape = Shape<dynamic, Input::channels, Input::size, Input::size>;
   using Position = Param<Shape<1, tokens, width>, init::FromTable<layer::SinCosTable<Input::grid, width>>, true>;
   using ContextPosition = std::conditional_t<(Trunk::class_tokens > 0), Param<Shape<1, Trunk::class_tokens, width>, init::Normal02>, None>;

@@ -11,7 +11,7 @@ struct Linear {
   template <class Trunk, int OutDim> struct Layer {
     /// The narrowest place between the trunk and the output.
     static constexpr int path_width = Trunk::width;
-    static constexpr bool modulated = Trunk::modulated;
+    static constexpr bool modulated = Trunk::modulated, sees_input = false;
     typename Trunk::norm::template Layer<Trunk::width> norm_final;
     layer::Linear<Trunk::width, OutDim, true, init::Zero> linear;
     std::conditional_t<modulated, layer::Modulation<Trunk::width, 2>, None> modulation;
@@ -32,12 +32,14 @@ struct Linear {
 
 /// Policy: `Depth` wide blocks that see the noisy tokens themselves, and are told by the trunk, token by token, what to make of them: a
 /// decoupled diffusion Transformer (Wang et al. 2025) whose head may be wider than its trunk (RAE, section 5). What a narrow trunk
-/// cannot carry need not pass through it.
-template <int Width, int Depth, int NumHeads = (Width >= 128 ? Width / 128 : 1)> struct DDT {
+/// cannot carry need not pass through it. Its blocks are as the trunk's, but for dropout and the `Options` given here; one attention
+/// head for 128 channels unless said, as the published 2048 has.
+template <int Width, int Depth, int NumHeads = (Width >= 128 ? Width / 128 : 1), class... Options> struct DDT {
   template <class Trunk, int TokenDim> struct Layer : private rule::HeadConditioned<Trunk::modulated> {
     static constexpr int width = Width, path_width = Width;
+    static constexpr bool sees_input = true;
     using Init = typename Trunk::Init;
-    using Blocks = typename Trunk::template Like<Width, Depth, Heads<NumHeads>>;
+    using Blocks = typename Trunk::template Like<Width, Depth, Heads<NumHeads>, Options...>;
 
     layer::TokenEmbedding<TokenDim, Width> x_embedder;
     /// The trunk's tokens to the head's width; None where they have it.
@@ -61,11 +63,11 @@ template <int Width, int Depth, int NumHeads = (Width >= 128 ? Width / 128 : 1)>
 
 /// The output part of a model by policy: `Head<Linear>`, `Head<DDT<2048, 2>>`.
 template <class Policy> struct Head {
-  using policy = Policy;
   template <class Trunk, int OutDim> using Layer = typename Policy::template Layer<Trunk, OutDim>;
 };
 
-/// A head policy has a `Layer<Trunk, OutDim>`.
+/// A head policy has a `Layer<Trunk, OutDim>`, which says its `path_width` and whether it `sees_input`: then it is called (ctx, noisy
+/// tokens, trunk's tokens, time), else (ctx, trunk's tokens, condition).
 template <class T>
 concept HeadPolicy = requires { typename T::template Layer<Transformer<8, 1, RMSNorm, SwiGLU, AdaLNZero>, 8>; };
 

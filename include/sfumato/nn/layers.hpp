@@ -62,7 +62,8 @@ template <class Norm, class Ctx, AnyValue X> constexpr auto seen_by(Ctx& ctx, co
 template <class Ctx, class Norm, AnyValue X> constexpr auto normed(Ctx& ctx, const Norm& norm, const X& x) { return ops::narrow(ctx, norm(ctx, seen_by<Norm>(ctx, x))); }
 
 /// norm(x) * (1 + scale) + shift, by chunks of the modulation (DiT's `modulate`): by the norm's own `modulated<Shift, Scale>(ctx,
-/// x, modulation)` where it has one, else put together here. x: (batch, tokens, width); modulation: (batch, chunks * width).
+/// x, modulation)` where it has one, else put together here. x: (batch, tokens, width); modulation: (batch, chunks * width), or
+/// (batch, tokens, chunks * width).
 template <int Shift, int Scale, class Ctx, class Norm, AnyValue X, AnyValue M>
 constexpr auto modulated(Ctx& ctx, const Norm& norm, const X& x, const M& modulation) {
   if constexpr (requires { norm.template modulated<Shift, Scale>(ctx, x, modulation); }) {
@@ -70,8 +71,10 @@ constexpr auto modulated(Ctx& ctx, const Norm& norm, const X& x, const M& modula
   } else {
     constexpr int width = width_of<typename X::shape>, tokens = extent<typename X::shape, axis::tokens>;
     const auto y = normed(ctx, norm, x);
-    const auto shift = ops::slice<1, Shift * width, (Shift + 1) * width>(ctx, modulation);
-    return ops::add(ctx, ops::gated_residual<Scale>(ctx, y, y, modulation), ops::broadcast<axis::tokens, tokens>(ctx, shift));
+    const auto shift = ops::slice<M::shape::rank - 1, Shift * width, (Shift + 1) * width>(ctx, modulation);
+    const auto scaled = ops::gated_residual<Scale>(ctx, y, y, modulation);
+    if constexpr (M::shape::rank == 3) return ops::add(ctx, scaled, shift);
+    else return ops::add(ctx, scaled, ops::broadcast<axis::tokens, tokens>(ctx, shift));
   }
 }
 
@@ -187,7 +190,7 @@ concept NormPolicy = requires(const typename T::template Layer<8>& layer, Count&
   { layer(count, x) } -> std::same_as<Value<Count, Shape<dynamic, 2, 8>>>;
 };
 namespace layer {
-/// The MLP of a policy; one that takes no law for its weights has its own.
+/// The MLP of a policy; one whose `Mlp` has no fourth parameter, the law of its weights, keeps its own whatever LinearInit says.
 template <class Act, int Width, int Hidden, bool WithBias, class Init> struct MlpOf { using type = typename Act::template Mlp<Width, Hidden, WithBias>; };
 template <class Act, int Width, int Hidden, bool WithBias, class Init> requires requires { typename Act::template Mlp<Width, Hidden, WithBias, Init>; }
 struct MlpOf<Act, Width, Hidden, WithBias, Init> { using type = typename Act::template Mlp<Width, Hidden, WithBias, Init>; };

@@ -88,11 +88,15 @@ template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Mi
 
   template <class RuleTag> static constexpr bool waives = option::waived<RuleTag, Options...>;
   using norm = Norm;
-  /// A Transformer of other extents and options, with this one's norm, activation, rotary embedding, modulation, initial law and
-  /// kind of residual stream.
+  /// This one's option of a category, unless it is given anew.
+  template <class Category, class... More>
+  using inherited = std::conditional_t<(option::times_given<Category, More...> > 0), option::Off, option::find<Category, option::Off, Options...>>;
+  /// A Transformer of other extents, with this one's norm, activation, and all options that are not of its width, depth or tokens, but
+  /// for those given anew. (Dropout's blocks are counted by depth.)
   template <int OtherWidth, int OtherDepth, class... More>
-  using Like = Transformer<OtherWidth, OtherDepth, Norm, Act, option::find<option::rotary, option::Off, Options...>, option::find<option::modulation, option::Off, Options...>,
-                           option::find<option::linear_init, option::Off, Options...>, option::find<option::residual, option::Off, Options...>, More...>;
+  using Like = Transformer<OtherWidth, OtherDepth, Norm, Act, inherited<option::qk_norm, More...>, inherited<option::rotary, More...>, inherited<option::modulation, More...>,
+                           inherited<option::layer_scale, More...>, inherited<option::mlp_ratio, More...>, inherited<option::bias, More...>,
+                           inherited<option::recompute, More...>, inherited<option::residual, More...>, inherited<option::linear_init, More...>, More...>;
   static constexpr int width = Width, depth = Depth;
   static constexpr int heads = option::find<option::heads, Heads<(Width >= 64 ? Width / 64 : 1)>, Options...>::value;
   static constexpr int head_dim = Width / (heads > 0 ? heads : 1);

@@ -172,13 +172,16 @@ using FourierLoops = std::tuple<detail::FourierForward<float>, detail::FourierBa
                                 detail::FourierForward<bf16>, detail::FourierBackward<bf16>>;
 
 /// [sin(2 pi w t) | cos(2 pi w t)], Gaussian Fourier features where the frequencies w are drawn once (Tancik et al. 2020). w: (frequencies);
-/// y: (batch, 2 frequencies). Angles are taken in compute_t of the element.
+/// y: (batch, 2 frequencies). Angles are taken in compute_t of the element, from w as the context has it: in bf16 rounded, by up to
+/// 2^-9 of its size.
 template <class Ctx, IsParam P> constexpr auto fourier(Ctx& ctx, const P& frequency, std::span<const double> times) {
   constexpr int frequencies = static_cast<int>(P::size);
   require<rule::SameShape<name::fourier, typename P::shape, Shape<frequencies>>>();
   const Index n = Index(times.size());
   auto y = ctx.template make<Shape<dynamic, 2 * frequencies>>(n);
-  if constexpr (!Ctx::counting) {
+  if constexpr (Ctx::counting) {
+    if constexpr (!P::frozen) ctx.save_statistics(n);  // times
+  } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
     using C = typename Ctx::wide;

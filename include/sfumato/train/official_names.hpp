@@ -51,6 +51,8 @@ struct NameTable {
   }
 };
 
+/// DiT and DiT-DH keep our names, and tables of the rotary embedding beside them.
+inline NameTable dit_names() { return {{}, {"enc_feat_rope.", "dec_feat_rope."}}; }
 /// DINOv2 with registers as Hugging Face's transformers keep it. The last norm's weight and bias are left out, as in RAE.
 inline NameTable dinov2_names() {
   return {{{"patch_embed.proj.", {"embeddings.patch_embeddings.projection."}},

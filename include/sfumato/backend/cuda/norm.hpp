@@ -96,7 +96,8 @@ template <class X, class T, int V> struct NormBackward {
 };
 
 /// Of a group of rows with one modulation: A = sum d_y x_hat and B = sum d_y. With them d_shift += B,
-/// d_scale += weight A + bias B; `partial` gets (1 + scale) A and (1 + scale) B, whose sums over groups are d_weight and d_bias.
+/// d_scale += weight A + bias B; `partial` gets (1 + scale) A and (1 + scale) B, whose sums over groups are d_weight and d_bias. Where
+/// each row has its own (`by_row`), 1 + scale is in the sums, and the modulation's gradients are ModulationByRow's.
 template <class X, class T> struct NormSums {
   static constexpr const char* name = "norm_backward_sums";
   static constexpr int count = 2;
@@ -107,25 +108,27 @@ template <class X, class T> struct NormSums {
   const sum *mean, *rstd;
   T *d_shift, *d_scale;
   sum *partial_weight, *partial_bias;
+  Index by_row;
 
   template <int V> SFUMATO_DEVICE void add(Index row, Index column, Pack<sum, V> (&sums)[count]) const {
     const auto d = load_as<V, sum>(d_y + row * width + column), values = load_as<V, sum>(x + row * width + column);
     const sum middle = layer != 0 ? mean[row] : sum(0), factor = rstd[row];
+    const auto up = load_or<V, sum>(by_row != 0 ? scale : nullptr, row * modulation_stride + column, sum(0));
     for (int i = 0; i < V; ++i) {
-      sums[0][i] += d[i] * (values[i] - middle) * factor;
-      sums[1][i] += d[i];
+      sums[0][i] += (1 + up[i]) * d[i] * (values[i] - middle) * factor;
+      sums[1][i] += (1 + up[i]) * d[i];
     }
   }
   template <int V> SFUMATO_DEVICE void finish(Index group, Index column, const Pack<sum, V> (&sums)[count]) const {
     const Index modulation = group * modulation_stride + column;
-    if (d_shift != nullptr) store_as<V>(d_shift + modulation, sums[1], true);
-    if (d_scale != nullptr) {
+    if (by_row == 0 && d_shift != nullptr) store_as<V>(d_shift + modulation, sums[1], true);
+    if (by_row == 0 && d_scale != nullptr) {
       const auto w = load_or<V, sum>(weight, column, sum(1)), b = load_or<V, sum>(bias, column, sum(0));
       Pack<sum, V> d;
       for (int i = 0; i < V; ++i) d[i] = w[i] * sums[0][i] + b[i] * sums[1][i];
       store_as<V>(d_scale + modulation, d, true);
     }
-    auto up = load_or<V, sum>(scale, modulation, sum(0));
+    const auto up = load_or<V, sum>(by_row == 0 ? scale : nullptr, modulation, sum(0));
     put<V>(partial_weight, group, column, up, sums[0]);
     put<V>(partial_bias, group, column, up, sums[1]);
   }
@@ -135,6 +138,38 @@ template <class X, class T> struct NormSums {
     if (partial == nullptr) return;
     for (int i = 0; i < V; ++i) values[i] *= 1 + up[i];
     store<V>(partial + group * width + column, values);
+  }
+};
+
+/// Of rows that each have a modulation of their own: d_shift += d_y, d_scale += d_y (x_hat weight + bias).
+template <class X, class T> struct ModulationByRow {
+  static constexpr const char* name = "norm_backward_modulation";
+  NormSums<X, T> s;
+
+  template <int V> SFUMATO_DEVICE void apply(Index row, Index i) const {
+    using S = compute_t<T>;
+    const Index column = i - row * s.width, at = row * s.modulation_stride + column;
+    auto d = load_as<V, S>(s.d_y + i);
+    if (s.d_shift != nullptr) store_as<V>(s.d_shift + at, d, true);
+    if (s.d_scale == nullptr) return;
+    const auto values = load_as<V, S>(s.x + i), w = load_or<V, S>(s.weight, column, S(1)), b = load_or<V, S>(s.bias, column, S(0));
+    const S middle = s.layer != 0 ? s.mean[row] : S(0), factor = s.rstd[row];
+    for (int j = 0; j < V; ++j) d[j] *= (values[j] - middle) * factor * w[j] + b[j];
+    store_as<V>(s.d_scale + at, d, true);
+  }
+};
+template <class X, class T> struct GateByRow {
+  static constexpr const char* name = "gated_residual_backward_gate";
+  const X* d_y;
+  const T* h;
+  T* d_gate;
+  Index width, stride;
+
+  template <int V> SFUMATO_DEVICE void apply(Index row, Index i) const {
+    auto d = load_as<V, compute_t<T>>(d_y + i);
+    const auto values = load_as<V, compute_t<T>>(h + i);
+    for (int j = 0; j < V; ++j) d[j] *= values[j];
+    store_as<V>(d_gate + row * stride + (i - row * width), d, true);
   }
 };
 
@@ -189,11 +224,14 @@ struct NormKernels {
       });
     if (d_weight == nullptr && d_bias == nullptr && d_shift == nullptr && d_scale == nullptr) return;
     const bool modulated = scale != nullptr || d_shift != nullptr || d_scale != nullptr;
-    const Index per_group = modulated ? s.rows_per_sample : rows_per_group(s.rows), count = (s.rows + per_group - 1) / per_group;
+    const bool by_row = modulated && s.rows_per_sample == 1, whole = packs<X>(s, d_y, x, weight, bias, scale, d_shift, d_scale);
+    const Index per_group = modulated && !by_row ? s.rows_per_sample : rows_per_group(s.rows), count = (s.rows + per_group - 1) / per_group;
     S* const partial = b.template scratch<S>((2 * count + groups(count)) * s.width);
     const NormSums<X, T> sums{s.width, layer, s.modulation_stride, x, d_y, weight, bias, scale, mean, rstd, d_shift, d_scale,
-                           d_weight != nullptr ? partial : nullptr, d_bias != nullptr ? partial + count * s.width : nullptr};
-    sum_groups<X>(b, s.rows, s.width, per_group, sums, packs<X>(s, d_y, x, weight, bias, scale, d_shift, d_scale));
+                              d_weight != nullptr ? partial : nullptr, d_bias != nullptr ? partial + count * s.width : nullptr, by_row};
+    if (by_row && (d_shift != nullptr || d_scale != nullptr)) launch_elementwise<X>(b, s.rows, s.width, ModulationByRow<X, T>{sums}, whole);
+    if (by_row && d_weight == nullptr && d_bias == nullptr) return;
+    sum_groups<X>(b, s.rows, s.width, per_group, sums, whole);
     if (d_weight != nullptr) add_column_sums(b, count, s.width, static_cast<const S*>(partial), d_weight, partial + 2 * count * s.width);
     if (d_bias != nullptr) add_column_sums(b, count, s.width, static_cast<const S*>(partial + count * s.width), d_bias, partial + 2 * count * s.width);
   }
@@ -204,7 +242,9 @@ struct NormKernels {
     if (d_h != nullptr)
       launch_elementwise<X>(b, s.rows, s.width, GatedResidualBackward<X, T>{d_y, gate, d_h, s.width, s.rows_per_sample, s.modulation_stride, accumulate},
                             aligned(d_y, d_h, gate, gate + s.modulation_stride));
-    if (d_gate != nullptr)
+    if (d_gate != nullptr && s.rows_per_sample == 1)
+      launch_elementwise<X>(b, s.rows, s.width, GateByRow<X, T>{d_y, h, d_gate, s.width, s.modulation_stride}, packs<X>(s, d_y, h, d_gate));
+    else if (d_gate != nullptr)
       sum_groups<X>(b, s.rows, s.width, s.rows_per_sample, GateSums<X, T>{d_y, h, d_gate, s.width, s.modulation_stride}, packs<X>(s, d_y, h, d_gate));
   }
 };
