@@ -22,6 +22,7 @@
 #include <sfumato/models/dit.hpp>
 #include <sfumato/models/jit.hpp>
 #include <sfumato/models/vision_encoder.hpp>
+#include <sfumato/models/vit_decoder.hpp>
 #include <sfumato/ops/einsum.hpp>
 #include <sfumato/tensor/tensor.hpp>
 #include <sfumato/train/muon.hpp>

@@ -1,6 +1,7 @@
 // Parameters and multiply-adds of the published vision encoders (RAE, section 3 and its code).
 #include <sfumato/autodiff/count.hpp>
 #include <sfumato/models/vision_encoder.hpp>
+#include <sfumato/models/vit_decoder.hpp>
 
 namespace {
 
@@ -21,5 +22,13 @@ static_assert(rounds_to(linear_macs<DINOv2_S<>, 12>(), 560) && rounds_to(linear_
 // 16 x 16 tokens of an image, whatever its encoder; 32 x 32 of one twice as wide.
 static_assert(DINOv2_S<>::tokens == 256 && SigLIP2_B::tokens == 256 && MAE_B::tokens == 256 && DINOv2_B<448>::tokens == 1024);
 static_assert(DINOv2_B<>::prefix == 5 && SigLIP2_B::prefix == 0 && MAE_B::prefix == 1 && DINOv2_B<>::positions == 1370 && MAE_B::positions == 197 && SigLIP2_B::positions == 256);
+
+// The decoders, for tokens of 768 values: trainable parameters, and the fixed table of positions; linear layers alone, of 257 tokens.
+template <class Decoder> constexpr bool decoder_has(Index trainable, Index fixed) {
+  return parameter_count<Decoder>() == trainable && parameter_count<Decoder>(true) == trainable + fixed;
+}
+static_assert(decoder_has<ViTDecoder_B<>>(86'237'952, 197'376) && decoder_has<ViTDecoder_L<>>(303'887'104, 263'168) && decoder_has<ViTDecoder_XL<>>(415'056'640, 296'064));
+template <class Decoder, int Depth> constexpr Index decoder_macs() { return cost_of<Decoder, typename Decoder::LatentShape>(1).macs - Depth * 2 * Index{257} * 257 * Decoder::width; }
+static_assert(rounds_to(decoder_macs<ViTDecoder_B<>, 12>(), 2213) && rounds_to(decoder_macs<ViTDecoder_L<>, 24>(), 7801) && rounds_to(decoder_macs<ViTDecoder_XL<>, 28>(), 10656));
 
 }  // namespace

@@ -29,14 +29,15 @@ template <int Grid, int HeadDim, int Prefix = 0> struct RotaryTable {
 };
 
 /// 2-D sine-cosine table (MAE): the first half of the channels encodes the column, the second the row; each half is
-/// [sin | cos] of position * 10000^(-k / (Width/4)).
-template <int Grid, int Width> struct SinCosTable : private rule::PositionWidth<Width> {
-  static constexpr int rows = Grid * Grid, width = Width;
+/// [sin | cos] of position * 10000^(-k / (Width/4)). `Prefix` rows of zeros stand in front.
+template <int Grid, int Width, int Prefix = 0> struct SinCosTable : private rule::PositionWidth<Width> {
+  static constexpr int rows = Prefix + Grid * Grid, width = Width;
   static constexpr Index size = Index{rows} * Width;
 
   static void fill(double* table) {
     constexpr int quarter = Width / 4;
-    for (int token = 0; token < rows; ++token)
+    for (int i = 0; i < Prefix * Width; ++i) *table++ = 0;
+    for (int token = 0; token < Grid * Grid; ++token)
       for (int i = 0; i < Width; ++i) {
         const int position = i < Width / 2 ? token % Grid : token / Grid;
         const double angle = position * std::pow(10000.0, -double(i % quarter) / quarter);

@@ -214,7 +214,7 @@ template <class Ctx, AnyValue X, AnyValue Y> constexpr auto add_value(Ctx& ctx, 
     K::strided_copy(ctx.device(), repeated, ctx.data(y), ctx.mutable_data(z), true);
     if constexpr (Ctx::recording)
       ctx.record(z, ctx.flows(x) || ctx.flows(y), [x_slot = x.handle.slot, y_slot = y.handle.slot, batch = x.batch](Ctx& c, auto& slot) {
-        if (E* const d_y = c.gradient_to_add(y_slot)) K::column_sum(c.device(), batch, row, static_cast<const E*>(slot.data()), d_y);
+        if (E* const d_y = c.gradient_to_add(y_slot)) K::column_sum(c.device(), batch, Index{X::shape::row}, static_cast<const E*>(slot.data()), d_y);
         c.move_gradient(slot, x_slot);
       });
   }

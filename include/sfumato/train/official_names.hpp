@@ -92,6 +92,18 @@ inline NameTable mae_names() {
           {"vit.layernorm.", "decoder."}};
 }
 
+/// RAE's decoder: its blocks are named as Hugging Face's transformers name MAE's.
+inline NameTable rae_decoder_names() {
+  return {{{"blocks.", {"decoder_layers."}},
+           {".norm1.", {".layernorm_before."}},
+           {".norm2.", {".layernorm_after."}},
+           {".attn.qkv.", {".attention.attention.query.", ".attention.attention.key.", ".attention.attention.value."}},
+           {".attn.proj.", {".attention.output.dense."}},
+           {".mlp.fc1.", {".intermediate.dense."}},
+           {".mlp.fc2.", {".output.dense."}}},
+          {}};
+}
+
 /// `load_weights` of a file in another layout. Throws Error("checkpoint-mismatch") in that layout's names.
 template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, const NameTable& names) {
   const io::SafetensorsFile file(path);

@@ -1,0 +1,55 @@
+// The decoder of a representation autoencoder: a ViT from latent tokens to pixels (Zheng et al., arXiv 2510.11690, section 3; after MAE's).
+// Official weights: `rae_decoder_names` in train/official_names.hpp.
+#pragma once
+
+#include <sfumato/models/dit.hpp>
+#include <sfumato/models/vision_encoder.hpp>
+
+SFUMATO_BEGIN
+
+/// `Input` is a LatentTokens, `Trunk` a Transformer without condition; each token becomes a patch of Patch x Patch pixels. A class token
+/// without meaning stands in front, as in MAE; positions are a fixed sine-cosine table. `ColourLaw` is the encoder's.
+template <class Input, class Trunk, int Patch, class ColourLaw = ImageNetColours> struct ViTDecoder {
+  static constexpr int width = Trunk::width, tokens = Input::tokens, token_dim = Input::token_dim, channels = int(ColourLaw::mean.size());
+  using LatentShape = Shape<dynamic, tokens, token_dim>;
+  using Init = typename Trunk::Init;
+
+  layer::Linear<token_dim, width, true, Init> embed;
+  Param<Shape<1, tokens + 1, width>, init::FromTable<layer::SinCosTable<Input::grid, width, 1>>, true> pos_embed;
+  Param<Shape<1, 1, width>, init::Zero> cls_token;
+  Trunk trunk;
+  typename Trunk::norm::template Layer<width> norm;
+  layer::Linear<width, Patch * Patch * channels, true, Init> pred;
+
+  static constexpr void parameters(auto& self, auto&& visit) {
+    visit("decoder_embed", self.embed);
+    visit("decoder_pos_embed", self.pos_embed);
+    visit("trainable_cls_token", self.cls_token);
+    visit("", self.trunk);
+    visit("decoder_norm", self.norm);
+    visit("decoder_pred", self.pred);
+  }
+
+  /// Latents (batch, tokens, token_dim), as the encoder gives them, to images in [0, 1], (batch, channels, side, side); not clipped.
+  template <class Ctx, AnyValue Z> constexpr auto decode(Ctx& ctx, const Z& latents) const {
+    std::array<double, std::size_t(channels)> scale = ColourLaw::deviation, shift = ColourLaw::mean;
+    return ops::channel_affine(ctx, (*this)(ctx, latents), scale, shift);
+  }
+  /// The same in the encoder's normalised colours.
+  template <class Ctx, AnyValue Z> constexpr auto operator()(Ctx& ctx, const Z& latents) const {
+    require<rule::SameShape<ViTDecoder, typename Z::shape, LatentShape>>();
+    const auto cls = ops::parameter<Shape<dynamic, 1, width>>(ctx, cls_token, latents.batch);
+    const auto placed = ops::add_parameter(ctx, ops::concat<axis::tokens>(ctx, cls, embed(ctx, latents)), pos_embed);
+    const auto seen = ops::slice<axis::tokens, 1, tokens + 1>(ctx, norm(ctx, trunk(ctx, placed)));
+    return ops::unpatchify<Patch, channels, ops::PatchOrder::row_column_channel>(ctx, pred(ctx, seen));
+  }
+};
+
+/// The published trunks (RAE's code): MLPs of 4 times the width, but for XL's 4096.
+template <int Width, int Depth, int NumHeads, class... More>
+using DecoderTrunk = Transformer<Width, Depth, LayerNormPolicy<true, std::ratio<1, 1'000'000'000'000>>, GELU, Heads<NumHeads>, LinearInit<init::UniformFanIn>, More...>;
+template <int Dim = 768, int Patch = 16> using ViTDecoder_B = ViTDecoder<ImageNetTokens<Dim>, DecoderTrunk<768, 12, 12>, Patch>;
+template <int Dim = 768, int Patch = 16> using ViTDecoder_L = ViTDecoder<ImageNetTokens<Dim>, DecoderTrunk<1024, 24, 16>, Patch>;
+template <int Dim = 768, int Patch = 16> using ViTDecoder_XL = ViTDecoder<ImageNetTokens<Dim>, DecoderTrunk<1152, 28, 16, MlpRatio<32, 9>>, Patch>;
+
+SFUMATO_END
