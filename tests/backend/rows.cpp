@@ -108,6 +108,8 @@ TEST_CASE_TEMPLATE("norm and its gradient agree with the reference", T, float, d
     run_norm<T>(kind, {10, 16, 4, true, false, true});    // a last sample that is not full
     run_norm<T>(kind, {300, 24, 150, true, true, true});  // samples in several chunks
     run_norm<T>(kind, {200, 48, 1, true, true, true});
+    run_norm<T>(kind, {1100, 24, 1, true, true, true});  // a modulation for each row, sums of several groups
+    run_norm<T>(kind, {40, 16, 1, false, false, true});
   }
 }
 

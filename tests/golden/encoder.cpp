@@ -13,7 +13,7 @@
 
 #include <cmath>
 #include <map>
-#include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -136,10 +136,121 @@ TEST_CASE("encoders: the official names and shapes of DINOv2-B") {
       {"encoder.layer.3.attention.attention.key.weight", {768, 768}}, {"encoder.layer.3.attention.attention.value.bias", {768}},
       {"encoder.layer.3.attention.output.dense.weight", {768, 768}}, {"encoder.layer.3.layer_scale1.lambda1", {768}}, {"encoder.layer.3.layer_scale2.lambda1", {768}},
       {"encoder.layer.3.mlp.fc1.weight", {3072, 768}}, {"encoder.layer.3.mlp.fc2.weight", {768, 3072}}};
-  for (const auto& [name, shape] : expected) {
-    REQUIRE_MESSAGE(found.contains(name), name);
-    CHECK(found.at(name) == shape);
+  for (const auto& wanted : expected) {
+    REQUIRE_MESSAGE(found.contains(wanted.first), wanted.first);
+    CHECK(found.at(wanted.first) == wanted.second);
   }
+}
+
+TEST_CASE("encoders: what of ours each official tensor is, word for word") {
+  struct Row { const char* theirs; const char* ours; Index first; };  // which third of ours, where there are three
+  const auto check_table = [](const NameTable& names, const auto& model, const std::vector<Row>& rows, const std::vector<std::string>& of_no_use) {
+    auto bound = model;
+    bind(bound);
+    std::map<std::string, ParameterInfo> ours, theirs;
+    for (const ParameterInfo& p : parameter_table(bound)) ours.emplace(p.name, p);
+    for (const ParameterInfo& p : names.translated(parameter_table(bound))) theirs.emplace(p.name, p);
+    std::set<std::string> seen;
+    for (const Row& row : rows) {
+      INFO(row.theirs);
+      REQUIRE(theirs.contains(row.theirs));
+      REQUIRE(ours.contains(row.ours));
+      CHECK(theirs.at(row.theirs).offset == ours.at(row.ours).offset + row.first * theirs.at(row.theirs).size);
+      seen.insert(row.theirs);
+    }
+    for (const auto& entry : theirs) CHECK_MESSAGE((seen.contains(entry.first) || entry.first.find(".1.") != std::string::npos), entry.first);  // all but the second block's
+    for (const std::string& name : of_no_use) CHECK_MESSAGE(names.ignores(name), name);
+    CHECK(!names.ignores("stray"));
+    for (const auto& entry : theirs) CHECK_MESSAGE(!names.ignores(entry.first), entry.first);
+  };
+#define BLOCK "encoder.layer.0."
+  const std::vector<Row> dino{{"embeddings.cls_token", "cls_token", 0}, {"embeddings.register_tokens", "register_tokens", 0}, {"embeddings.position_embeddings", "pos_embed", 0},
+      {"embeddings.patch_embeddings.projection.weight", "patch_embed.proj.weight", 0}, {"embeddings.patch_embeddings.projection.bias", "patch_embed.proj.bias", 0},
+      {BLOCK "norm1.weight", "blocks.0.norm1.weight", 0}, {BLOCK "norm1.bias", "blocks.0.norm1.bias", 0}, {BLOCK "norm2.weight", "blocks.0.norm2.weight", 0}, {BLOCK "norm2.bias", "blocks.0.norm2.bias", 0},
+      {BLOCK "attention.attention.query.weight", "blocks.0.attn.qkv.weight", 0}, {BLOCK "attention.attention.key.weight", "blocks.0.attn.qkv.weight", 1},
+      {BLOCK "attention.attention.value.weight", "blocks.0.attn.qkv.weight", 2}, {BLOCK "attention.attention.query.bias", "blocks.0.attn.qkv.bias", 0},
+      {BLOCK "attention.attention.key.bias", "blocks.0.attn.qkv.bias", 1}, {BLOCK "attention.attention.value.bias", "blocks.0.attn.qkv.bias", 2},
+      {BLOCK "attention.output.dense.weight", "blocks.0.attn.proj.weight", 0}, {BLOCK "attention.output.dense.bias", "blocks.0.attn.proj.bias", 0},
+      {BLOCK "layer_scale1.lambda1", "blocks.0.ls1.gamma", 0}, {BLOCK "layer_scale2.lambda1", "blocks.0.ls2.gamma", 0}, {BLOCK "mlp.fc1.weight", "blocks.0.mlp.fc1.weight", 0},
+      {BLOCK "mlp.fc1.bias", "blocks.0.mlp.fc1.bias", 0}, {BLOCK "mlp.fc2.weight", "blocks.0.mlp.fc2.weight", 0}, {BLOCK "mlp.fc2.bias", "blocks.0.mlp.fc2.bias", 0}};
+  check_table(dinov2_names(), TinyDINO{}, dino, {"embeddings.mask_token", "layernorm.weight", "layernorm.bias"});
+#undef BLOCK
+#define BLOCK "vision_model.encoder.layers.0."
+  const std::vector<Row> siglip{{"vision_model.embeddings.patch_embedding.weight", "patch_embed.proj.weight", 0}, {"vision_model.embeddings.patch_embedding.bias", "patch_embed.proj.bias", 0},
+      {"vision_model.embeddings.position_embedding.weight", "pos_embed", 0}, {BLOCK "layer_norm1.weight", "blocks.0.norm1.weight", 0}, {BLOCK "layer_norm1.bias", "blocks.0.norm1.bias", 0},
+      {BLOCK "layer_norm2.weight", "blocks.0.norm2.weight", 0}, {BLOCK "layer_norm2.bias", "blocks.0.norm2.bias", 0}, {BLOCK "self_attn.q_proj.weight", "blocks.0.attn.qkv.weight", 0},
+      {BLOCK "self_attn.k_proj.weight", "blocks.0.attn.qkv.weight", 1}, {BLOCK "self_attn.v_proj.weight", "blocks.0.attn.qkv.weight", 2}, {BLOCK "self_attn.q_proj.bias", "blocks.0.attn.qkv.bias", 0},
+      {BLOCK "self_attn.k_proj.bias", "blocks.0.attn.qkv.bias", 1}, {BLOCK "self_attn.v_proj.bias", "blocks.0.attn.qkv.bias", 2}, {BLOCK "self_attn.out_proj.weight", "blocks.0.attn.proj.weight", 0},
+      {BLOCK "self_attn.out_proj.bias", "blocks.0.attn.proj.bias", 0}, {BLOCK "mlp.fc1.weight", "blocks.0.mlp.fc1.weight", 0}, {BLOCK "mlp.fc1.bias", "blocks.0.mlp.fc1.bias", 0},
+      {BLOCK "mlp.fc2.weight", "blocks.0.mlp.fc2.weight", 0}, {BLOCK "mlp.fc2.bias", "blocks.0.mlp.fc2.bias", 0}};
+  check_table(siglip2_names(), TinySigLIP{}, siglip, {"vision_model.post_layernorm.weight", "vision_model.head.probe", "text_model.embeddings.token_embedding.weight", "logit_scale", "logit_bias"});
+#undef BLOCK
+#define BLOCK "vit.encoder.layer.0."
+  const std::vector<Row> mae{{"vit.embeddings.cls_token", "cls_token", 0}, {"vit.embeddings.position_embeddings", "pos_embed", 0},
+      {"vit.embeddings.patch_embeddings.projection.weight", "patch_embed.proj.weight", 0}, {"vit.embeddings.patch_embeddings.projection.bias", "patch_embed.proj.bias", 0},
+      {BLOCK "layernorm_before.weight", "blocks.0.norm1.weight", 0}, {BLOCK "layernorm_before.bias", "blocks.0.norm1.bias", 0}, {BLOCK "layernorm_after.weight", "blocks.0.norm2.weight", 0},
+      {BLOCK "layernorm_after.bias", "blocks.0.norm2.bias", 0}, {BLOCK "attention.attention.query.weight", "blocks.0.attn.qkv.weight", 0},
+      {BLOCK "attention.attention.key.weight", "blocks.0.attn.qkv.weight", 1}, {BLOCK "attention.attention.value.weight", "blocks.0.attn.qkv.weight", 2},
+      {BLOCK "attention.attention.query.bias", "blocks.0.attn.qkv.bias", 0}, {BLOCK "attention.attention.key.bias", "blocks.0.attn.qkv.bias", 1},
+      {BLOCK "attention.attention.value.bias", "blocks.0.attn.qkv.bias", 2}, {BLOCK "attention.output.dense.weight", "blocks.0.attn.proj.weight", 0},
+      {BLOCK "attention.output.dense.bias", "blocks.0.attn.proj.bias", 0}, {BLOCK "intermediate.dense.weight", "blocks.0.mlp.fc1.weight", 0}, {BLOCK "intermediate.dense.bias", "blocks.0.mlp.fc1.bias", 0},
+      {BLOCK "output.dense.weight", "blocks.0.mlp.fc2.weight", 0}, {BLOCK "output.dense.bias", "blocks.0.mlp.fc2.bias", 0}};
+  check_table(mae_names(), TinyMAE{}, mae, {"vit.layernorm.weight", "decoder.mask_token", "decoder.decoder_layers.0.output.dense.weight"});
+#undef BLOCK
+}
+
+TEST_CASE("a table of names that cannot be is told so") {
+  const std::vector<ParameterInfo> table{{"a.w", {32}, 0, 32, false, false}, {"b.w", {32}, 32, 32, false, false}};
+  check_error([&] { NameTable{{{".w", {".q", ".k", ".v"}}}, {}}.translated(table); }, "name-table", {"'a.w' (32)", "3 tensors"});
+  check_error([&] { NameTable{{{".w", {}}}, {}}.translated(table); }, "name-table", {"'a.w'", "0 tensors"});
+  check_error([&] { NameTable{{{"b.w", {"a.w"}}}, {}}.translated(table); }, "name-table", {"'a.w'", "two parameters"});
+}
+
+TEST_CASE("encoders: gradients, of images and weights, through resampling and tokens in front") {
+  Reference device;
+  Weights<TinyDINO, Reference, double> weights(device, 5);
+  std::vector<double> host(static_cast<std::size_t>(weights.size())), found(host);
+  const auto elements = tiny_elements(weights.model(), weights.size());
+  std::copy(elements.begin(), elements.end(), host.begin());
+  Workspace<Reference> workspace(device);
+  Tape<Reference, double> tape(workspace);
+  Array<Reference, double> gradients(device, weights.size());
+  std::vector<double> pixels(3 * 16 * 16), d_pixels(pixels);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = 0.5 + 0.5 * std::sin(0.13 * double(i));
+  const std::vector<double> one{1};
+  const auto loss = [&](bool backward) {
+    weights.values().upload(host);
+    Kernels<Reference>::fill(device, gradients.size(), 0.0, gradients.data());
+    Record<Reference, double> ctx(tape, weights.values(), gradients);
+    auto images = ops::input<Shape<dynamic, 3, 16, 16>>(ctx, std::span<const double>(pixels));
+    ctx.require_gradient(images);
+    const auto tokens = weights.model().encode(ctx, images);
+    const auto wanted = ops::input_from<Shape<dynamic, 16, 32>>(ctx, 1, [](double* out) { for (int i = 0; i < 512; ++i) out[i] = std::cos(0.2 * i); });
+    const auto value = ops::weighted_mse(ctx, tokens, wanted, one);
+    double out = 0;
+    ops::output(ctx, value, std::span(&out, 1));
+    if (backward) {
+      ctx.backward(value);
+      Kernels<Reference>::download(device, d_pixels.data(), ctx.gradient_of(images), Index(d_pixels.size()));
+    }
+    tape.clear();
+    return out;
+  };
+  loss(true);
+  gradients.download(found);
+  const auto check_one = [&](double& at, double gradient, const std::string& what) {
+    const double before = at, h = 1e-5;
+    at = before + h;
+    const double above = loss(false);
+    at = before - h;
+    const double below = loss(false);
+    at = before;
+    INFO(what);
+    CHECK(std::abs(gradient - (above - below) / (2 * h)) < 1e-8);
+  };
+  for (std::size_t i = 0; i < pixels.size(); i += 97) check_one(pixels[i], d_pixels[i], text("pixel ", i));
+  for (const ParameterInfo& p : parameter_table(weights.model()))
+    for (Index i = 0; i < p.size; i += std::max<Index>(1, p.size / 2)) check_one(host[static_cast<std::size_t>(p.offset + i)], found[static_cast<std::size_t>(p.offset + i)], text(p.name, " ", i));
 }
 
 TEST_CASE("encoders: a file that does not fit is told of in its own names, and changes nothing") {

@@ -139,7 +139,7 @@ TEST_CASE("DiT-DH: the first loss is that of predicting nothing, training lowers
   ops::output(run, drawn, std::span(values));
   double difference = 0;
   for (int b = 0; b < 3; ++b) {
-    std::vector<float> wanted(std::size_t(Latent::row));
+    std::vector<float> wanted(static_cast<std::size_t>(Latent::row));
     Latents{}.load(b, false, wanted.data());
     for (std::size_t j = 0; j < wanted.size(); ++j) difference += std::pow(values[std::size_t(b) * wanted.size() + j] - wanted[j], 2) / double(3 * wanted.size());
   }

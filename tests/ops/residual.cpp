@@ -70,7 +70,8 @@ template <class B, class E> std::pair<Values, Values> gradients_of_wide() {
   Record<B, E> ctx(tape, nullptr, nullptr);
   const auto input = [&]<class S>(std::type_identity<S>, std::uint32_t number) { return ops::input<S>(ctx, std::span<const double>(values(2 * S::row, 5, number))); };
   auto x = input(std::type_identity<X>{}, 0);
-  const auto h = input(std::type_identity<X>{}, 1), m = input(std::type_identity<Shape<dynamic, 48>>{}, 2), d_y = input(std::type_identity<X>{}, 3);
+  const auto h = input(std::type_identity<X>{}, 1), d_y = input(std::type_identity<X>{}, 3);
+  const auto m = input(std::type_identity<Shape<dynamic, 48>>{}, 2);
   ctx.require_gradient(x);
   const auto from_x = ops::widen(ctx, x), again = ops::widen(ctx, x);
   auto w = ops::combine(ctx, 0.5, from_x, 0.5, again);

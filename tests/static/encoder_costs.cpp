@@ -11,6 +11,11 @@ using namespace sfumato;
 template <class Encoder> constexpr Index as_published = parameter_count<Encoder>() + 3 * Encoder::width;
 static_assert(as_published<DINOv2_S<>> == 22'058'112 && as_published<DINOv2_B<>> == 86'583'552 && as_published<DINOv2_L<>> == 304'372'736);
 
+static_assert(parameter_count<SigLIP2_B>() == 85'841'664 && parameter_count<MAE_B>() == 85'797'120);  // ours
+static_assert(decltype(MAE_B::norm)::epsilon == 1e-12 && decltype(MAE_B::trunk)::norm::Layer<768>::epsilon == 1e-12 && decltype(SigLIP2_B::norm)::epsilon == 1e-6 &&
+              decltype(DINOv2_B<>::norm)::epsilon == 1e-6);
+static_assert(std::is_same_v<decltype(SigLIP2_B::trunk), Transformer<768, 12, LayerNorm, GELUTanh>>);
+
 // Linear layers alone, in hundredths of giga: without the products inside of attention and those that resample the positions.
 template <class Encoder, int Depth> constexpr Index linear_macs() {
   constexpr Index tokens = Encoder::tokens + Encoder::prefix, width = Encoder::width;

@@ -4,6 +4,7 @@
 
 #include <sfumato/base/rule.hpp>
 
+#include <ratio>
 #include <type_traits>
 
 SFUMATO_BEGIN
@@ -149,9 +150,11 @@ template <auto Num, auto Den> struct ShiftAtLeastOne {
 template <class Solver, class Grid, bool Fits> struct GridSolver {
   static_assert(Fits, "[grid-solver] this solver takes steps of one size, and the grid's are not");
 };
-/// Times lie in [0, 1]; the numbers are thousandths.
-template <class Subject, long Low, long High> struct TimeRange {
-  static_assert(0 <= Low && Low < High && High <= 1000, "[time-range] a range of times goes from one in [0, 1] to a later one");
+/// Low and High: std::ratio.
+template <class Low, class High> struct TimeRange {
+  static_assert(std::ratio_less_equal_v<std::ratio<0>, Low>, "[time-range] times lie in [0, 1]");
+  static_assert(std::ratio_less_v<Low, High>, "[time-range] a range of times goes from one to a later one");
+  static_assert(std::ratio_less_equal_v<High, std::ratio<1>>, "[time-range] times lie in [0, 1]");
 };
 template <int Channels> struct ColourChannels {
   static_assert(Channels <= 4, "[colour-channels] constants by channel are for images, of four channels at most");

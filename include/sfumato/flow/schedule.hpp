@@ -52,7 +52,7 @@ struct UniformGrid {
 };
 /// Noise levels that are even from 1 to `Lowest` before they are shifted. The last time is short of 1, and the step from there to
 /// clean data is left out: the published sampler's 50 points are 49 steps (RAE; its code).
-template <class Shift, class Lowest = std::ratio<1, 1000>> struct ShiftedGrid : private rule::TimeRange<struct Noise, 1000 * Lowest::num / Lowest::den, 1000> {
+template <class Shift, class Lowest = std::ratio<1, 1000>> struct ShiftedGrid : private rule::TimeRange<Lowest, std::ratio<1>> {
   static constexpr bool even = false;
   static double time(int number, int steps) {
     const double range = 1 - double(Lowest::num) / double(Lowest::den);

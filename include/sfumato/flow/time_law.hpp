@@ -37,7 +37,7 @@ template <class Mu = std::ratio<-8, 10>, class Sigma = std::ratio<8, 10>> struct
 /// The same between Low and High, by the inverse of its distribution. RAE's code trains on this since December 2025, its noise level
 /// 1 - t below 0.999; as first released, most likely for the paper's tables, on `UniformBetween<std::ratio<1, 1000>>`.
 template <class Mu = std::ratio<0>, class Sigma = std::ratio<1>, class Low = std::ratio<1, 1000>, class High = std::ratio<1>> struct TruncatedLogitNormal
-    : private rule::TimeRange<Low, 1000 * Low::num / Low::den, 1000 * High::num / High::den> {
+    : private rule::TimeRange<Low, High> {
   static constexpr const char* name = "truncated logit-normal";
   static double sample(const Random& random, std::uint64_t index) {
     const double below = low <= 0 ? 0 : share((std::log(low / (1 - low)) - mu) / sigma), above = high >= 1 ? 1 : share((std::log(high / (1 - high)) - mu) / sigma);
@@ -64,7 +64,7 @@ template <class Mu = std::ratio<0>, class Sigma = std::ratio<1>, class Low = std
 };
 
 /// t ~ U(Low, High).
-template <class Low, class High = std::ratio<1>> struct UniformBetween : private rule::TimeRange<Low, 1000 * Low::num / Low::den, 1000 * High::num / High::den> {
+template <class Low, class High = std::ratio<1>> struct UniformBetween : private rule::TimeRange<Low, High> {
   static constexpr const char* name = "uniform between";
   static double sample(const Random& random, std::uint64_t index) { return low + (high - low) * random.uniform(index); }
   template <class Visit> static void for_each_option(Visit&& visit) {

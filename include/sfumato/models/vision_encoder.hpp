@@ -1,5 +1,6 @@
 // Frozen vision encoders, whose patch tokens are a latent space: DINOv2 with registers (Darcet et al. 2024), SigLIP2 (Tschannen et al.
-// 2025) and MAE (He et al. 2022), as RAE (arXiv 2510.11690) uses them. Official weights: train/official_names.hpp.
+// 2025) and MAE (He et al. 2022), as RAE (arXiv 2510.11690) uses them. Official weights: train/official_names.hpp. What freezes them is
+// how they are called: by Run, or by Record with null gradients.
 #pragma once
 
 #include <sfumato/nn/embeddings.hpp>

@@ -69,6 +69,9 @@ template <class Policy> struct Head {
 /// A head policy has a `Layer<Trunk, OutDim>`, which says its `path_width` and whether it `sees_input`: then it is called (ctx, noisy
 /// tokens, trunk's tokens, time), else (ctx, trunk's tokens, condition).
 template <class T>
-concept HeadPolicy = requires { typename T::template Layer<Transformer<8, 1, RMSNorm, SwiGLU, AdaLNZero>, 8>; };
+concept HeadPolicy = requires {
+  { T::template Layer<Transformer<8, 1, RMSNorm, SwiGLU, AdaLNZero>, 8>::path_width } -> std::convertible_to<int>;
+  { T::template Layer<Transformer<8, 1, RMSNorm, SwiGLU, AdaLNZero>, 8>::sees_input } -> std::convertible_to<bool>;
+};
 
 SFUMATO_END

@@ -48,10 +48,17 @@ template <Cubic Kind, int In, int Out> struct CubicTable {
 };
 
 namespace layer {
+namespace name {
+struct resize;
+}
+
+// In the context's elements: where PyTorch resamples in f32, so should these, without TF32.
 
 /// Images (batch, channels, size, size) to another size; themselves where they have it.
 template <Cubic Kind, int Size, class Ctx, AnyValue X> constexpr auto resize(Ctx& ctx, const X& images) {
-  constexpr int from = extent<typename X::shape, 2>;
+  using S = typename X::shape;
+  require<rule::BatchedRank<name::resize, S, 4>, rule::SameShape<name::resize, Shape<extent<S, 2>>, Shape<extent<S, 3>>>>();
+  constexpr int from = extent<S, 2>;
   if constexpr (from == Size) {
     return images;
   } else {

@@ -92,7 +92,7 @@ template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Mi
   template <class Category, class... More>
   using inherited = std::conditional_t<(option::times_given<Category, More...> > 0), option::Off, option::find<Category, option::Off, Options...>>;
   /// A Transformer of other extents, with this one's norm, activation, and all options that are not of its width, depth or tokens, but
-  /// for those given anew. (Dropout's blocks are counted by depth.)
+  /// for those given anew, rules and waivers. (Dropout's blocks are counted by depth.)
   template <int OtherWidth, int OtherDepth, class... More>
   using Like = Transformer<OtherWidth, OtherDepth, Norm, Act, inherited<option::qk_norm, More...>, inherited<option::rotary, More...>, inherited<option::modulation, More...>,
                            inherited<option::layer_scale, More...>, inherited<option::mlp_ratio, More...>, inherited<option::bias, More...>,

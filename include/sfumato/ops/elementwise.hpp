@@ -176,11 +176,12 @@ template <class E> struct ChannelAffine {
 /// The loops of `channel_affine`, for each type of element: for who must name them, such as backend::cuda::instantiate_loops.
 using ChannelAffineLoops = std::tuple<detail::ChannelAffine<float>, detail::ChannelAffine<double>, detail::ChannelAffine<bf16>>;
 
-/// scale[c] x + shift[c], constants by channel. x: (batch, channels, ...), of four channels at most.
+/// scale[c] x + shift[c], constants by channel. x: (batch, channels, height, width), of four channels at most.
 template <class Ctx, AnyValue X, std::size_t Channels>
 constexpr auto channel_affine(Ctx& ctx, const X& x, const std::array<double, Channels>& scale, const std::array<double, Channels>& shift) {
   require_operands<name::channel_affine, Ctx, X>();
-  require<rule::SameSize<name::channel_affine, extent<typename X::shape, 1>, int(Channels)>, rule::ColourChannels<int(Channels)>>();
+  require<rule::BatchedRank<name::channel_affine, typename X::shape, 4>, rule::SameShape<name::channel_affine, Shape<extent<typename X::shape, 1>>, Shape<int(Channels)>>,
+          rule::ColourChannels<int(Channels)>>();
   auto y = ctx.template make<typename X::shape>(x.batch);
   if constexpr (!Ctx::counting) {
     using E = typename Ctx::element;
@@ -202,12 +203,11 @@ constexpr auto channel_affine(Ctx& ctx, const X& x, const std::array<double, Cha
 /// x[b] + y for every sample: x (batch, ...), y (...) of x's shape without the batch.
 template <class Ctx, AnyValue X, AnyValue Y> constexpr auto add_value(Ctx& ctx, const X& x, const Y& y) {
   require_operands<name::add_value, Ctx, X, Y>();
-  require<rule::SameSize<name::add_value, X::shape::row, Y::shape::row>>();
+  require<rule::BatchedRank<name::add_value, typename X::shape, X::shape::rank>, rule::SameShape<name::add_value, typename Y::shape, erase_extent<typename X::shape, 0>>>();
   auto z = ctx.template make<typename X::shape>(x.batch);
   if constexpr (!Ctx::counting) {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
-    check(y.batch == 1, "batch", "the value that is added to every sample is one of ", y.batch);
     constexpr Index row = X::shape::row;
     const CopyShape once{.rank = 1, .extent = {x.size()}, .src_stride = {1}, .dst_stride = {1}}, repeated{.rank = 2, .extent = {x.batch, row}, .src_stride = {0, 1}, .dst_stride = {row, 1}};
     K::strided_copy(ctx.device(), once, ctx.data(x), ctx.mutable_data(z), false);

@@ -146,7 +146,7 @@ struct ParameterInfo {
   std::vector<Index> shape;
   Index offset, size;
   bool frozen;
-  bool decays;  ///< weight decay applies: a trainable matrix, of two rows or more; no bias, class token or position embedding
+  bool decays;  ///< weight decay applies: a trainable matrix, of two rows or more; no bias, nor what has a leading 1, as class tokens and most position embeddings
 };
 
 /// The parameters of a bound model, in order.

@@ -9,8 +9,9 @@
 
 SFUMATO_BEGIN
 
-/// Names of a layout. Each rule replaces a part of our name by one of theirs, or by several, whose tensors then make up ours, one after
-/// the other along the first axis. `ignored` are beginnings of names that no parameter of ours wants.
+/// Names of a layout. Each rule replaces a part of our name, where it first occurs, by one of theirs, or by several, whose tensors then
+/// make up ours, one after the other along the first axis; the next rule finds what the last one left. `ignored` are beginnings of
+/// names that no parameter of ours wants.
 struct NameTable {
   std::vector<std::pair<std::string, std::vector<std::string>>> rules;
   std::vector<std::string> ignored;
@@ -32,18 +33,21 @@ struct NameTable {
   bool ignores(std::string_view theirs) const {
     return std::any_of(ignored.begin(), ignored.end(), [&](const std::string& begin) { return theirs.starts_with(begin); });
   }
-  /// A layout by their names: a parameter that has several tensors there is several lines.
+  /// A layout by their names: a parameter that has several tensors there is several lines. Throws Error("name-table") where it cannot
+  /// be shared out, or two have one name.
   std::vector<ParameterInfo> translated(const std::vector<ParameterInfo>& table) const {
     std::vector<ParameterInfo> out;
     for (const ParameterInfo& p : table) {
       const auto names = parts(p.name);
       const Index count = Index(names.size());
+      check(count > 0 && (count == 1 || (!p.shape.empty() && p.shape[0] % count == 0)), "name-table", "'", p.name, "' ", detail::shape_list(p.shape), " is to be of ", count, " tensors");
       for (Index i = 0; i < count; ++i) {
         ParameterInfo part = p;
         part.name = names[std::size_t(i)];
-        part.shape[0] /= count;
+        if (count > 1) part.shape[0] /= count;
         part.size /= count;
         part.offset += i * part.size;
+        check(std::none_of(out.begin(), out.end(), [&](const ParameterInfo& other) { return other.name == part.name; }), "name-table", "'", part.name, "' is the name of two parameters");
         out.push_back(part);
       }
     }
@@ -104,7 +108,7 @@ inline NameTable rae_decoder_names() {
           {}};
 }
 
-/// `load_weights` of a file in another layout. Throws Error("checkpoint-mismatch") in that layout's names.
+/// `load_weights` of a file in another layout, whose names stand bare. Throws Error("checkpoint-mismatch") in that layout's names.
 template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, const NameTable& names) {
   const io::SafetensorsFile file(path);
   const auto table = names.translated(parameter_table(weights.model()));

@@ -226,11 +226,12 @@ struct NormKernels {
     const bool modulated = scale != nullptr || d_shift != nullptr || d_scale != nullptr;
     const bool by_row = modulated && s.rows_per_sample == 1, whole = packs<X>(s, d_y, x, weight, bias, scale, d_shift, d_scale);
     const Index per_group = modulated && !by_row ? s.rows_per_sample : rows_per_group(s.rows), count = (s.rows + per_group - 1) / per_group;
-    S* const partial = b.template scratch<S>((2 * count + groups(count)) * s.width);
+    const bool summed = d_weight != nullptr || d_bias != nullptr;
+    S* const partial = summed ? b.template scratch<S>((2 * count + groups(count)) * s.width) : nullptr;
     const NormSums<X, T> sums{s.width, layer, s.modulation_stride, x, d_y, weight, bias, scale, mean, rstd, d_shift, d_scale,
                               d_weight != nullptr ? partial : nullptr, d_bias != nullptr ? partial + count * s.width : nullptr, by_row};
     if (by_row && (d_shift != nullptr || d_scale != nullptr)) launch_elementwise<X>(b, s.rows, s.width, ModulationByRow<X, T>{sums}, whole);
-    if (by_row && d_weight == nullptr && d_bias == nullptr) return;
+    if (by_row && !summed) return;
     sum_groups<X>(b, s.rows, s.width, per_group, sums, whole);
     if (d_weight != nullptr) add_column_sums(b, count, s.width, static_cast<const S*>(partial), d_weight, partial + 2 * count * s.width);
     if (d_bias != nullptr) add_column_sums(b, count, s.width, static_cast<const S*>(partial + count * s.width), d_bias, partial + 2 * count * s.width);
