@@ -140,7 +140,7 @@ TEST_CASE_TEMPLATE("gated residual", T, float, double, bf16) {
 }
 
 TEST_CASE("a wide residual stream: what norms read and gated residuals write is rounded to no less than f32") {
-  for (const auto& size_of : {std::array<Index, 3>{3, 5, 1}, {12, 32, 4}, {260, 20, 130}}) {
+  for (const auto& size_of : {std::array<Index, 3>{3, 5, 1}, {6, 5, 3}, {12, 32, 4}, {260, 20, 130}}) {
     const Index rows = size_of[0], width = size_of[1], per_sample = size_of[2], stride = 2 * width, samples = rows / per_sample;
     const RowShape s{rows, width, per_sample, stride};
     const auto x = values<float>(rows * width, 1, 3), start = values<float>(rows * width, 2);
