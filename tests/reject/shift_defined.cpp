@@ -1,4 +1,4 @@
-// reject: shift-defined.*2048 .= 4096|2048 .= 4096.*shift-defined
+// reject: shift-defined.*2048L? .= 4096|2048L? .= 4096.*shift-defined
 // Latents of fewer dimensions than the base of their schedule's shift.
 #include <sfumato/flow/schedule.hpp>
 
