@@ -1,4 +1,5 @@
 // The reference's analytic gradients against central differences in double.
+#include "central_difference.hpp"
 #include "support.hpp"
 
 #include <functional>
@@ -19,16 +20,9 @@ double dot(const Values& a, const Values& b) {
 
 /// |g - h| / |g + h| < 1e-6, where h[i] is the central difference of `loss` in x[i].
 void check_gradient(const std::string& what, Values& x, const Values& gradient, const std::function<double()>& loss) {
-  const double step = 1e-5;
   double difference = 0, sum = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const double at = x[i];
-    x[i] = at + step;
-    const double above = loss();
-    x[i] = at - step;
-    const double below = loss();
-    x[i] = at;
-    const double numeric = (above - below) / (2 * step);
+    const double numeric = central_difference(x[i], loss);
     difference += (gradient[i] - numeric) * (gradient[i] - numeric);
     sum += (gradient[i] + numeric) * (gradient[i] + numeric);
   }

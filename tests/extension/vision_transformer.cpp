@@ -1,4 +1,5 @@
 // A model of one's own, with LayerScale: its size and names, its gradient, and that it learns.
+#include "central_difference.hpp"
 #include "extension/vision_transformer.hpp"
 
 #include <sfumato/autodiff/count.hpp>
@@ -72,13 +73,7 @@ TEST_CASE("ViT: gradients are those of central differences") {
   double difference = 0, sum = 0;
   for (const ParameterInfo& p : parameter_table(weights.model()))
     for (const Index i : {Index{0}, p.size / 2, p.size - 1}) {
-      double& w = numbers[static_cast<std::size_t>(p.offset + i)];
-      const double at = w, h = 1e-5;
-      w = at + h;
-      const double above = value();
-      w = at - h;
-      const double numeric = (above - value()) / (2 * h), analytic = gradients.data()[p.offset + i];
-      w = at;
+      const double numeric = central_difference(numbers[static_cast<std::size_t>(p.offset + i)], value), analytic = gradients.data()[p.offset + i];
       difference += (numeric - analytic) * (numeric - analytic);
       sum += (numeric + analytic) * (numeric + analytic);
     }

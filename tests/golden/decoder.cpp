@@ -5,6 +5,7 @@
 #include <sfumato/models/vit_decoder.hpp>
 #include <sfumato/train/official_names.hpp>
 
+#include "golden/near.hpp"
 #include "io/support.hpp"
 
 #include <doctest/doctest.h>
@@ -19,11 +20,6 @@ using backend::Cpu;
 using io_test::TemporaryDirectory;
 
 namespace {
-
-void check_near(double found, double expected, double tolerance, const std::string& what) {
-  INFO(what << ": found " << found << ", expected " << expected);
-  CHECK(std::abs(found - expected) <= tolerance);
-}
 
 using Tiny = ViTDecoder<LatentTokens<3, 12, 1>, DecoderTrunk<36, 2, 2, MlpRatio<32, 9>>, 4>;
 static_assert(decltype(Tiny::trunk)::hidden == 128);

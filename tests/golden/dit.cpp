@@ -8,6 +8,7 @@
 #include <sfumato/train/official_names.hpp>
 
 #include "check_error.hpp"
+#include "golden/near.hpp"
 #include "io/support.hpp"
 
 #include <doctest/doctest.h>
@@ -24,11 +25,6 @@ using backend::Cpu;
 using backend::Reference;
 
 namespace {
-
-void check_near(double found, double expected, double tolerance, const std::string& what) {
-  INFO(what << ": found " << found << ", expected " << expected);
-  CHECK(std::abs(found - expected) <= tolerance);
-}
 
 template <class Ctx, class V> std::vector<double> host(Ctx& ctx, const V& v) {
   std::vector<double> elements(static_cast<std::size_t>(v.size()));

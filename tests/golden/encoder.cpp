@@ -6,7 +6,9 @@
 #include <sfumato/models/vision_encoder.hpp>
 #include <sfumato/train/official_names.hpp>
 
+#include "central_difference.hpp"
 #include "check_error.hpp"
+#include "golden/near.hpp"
 #include "io/support.hpp"
 
 #include <doctest/doctest.h>
@@ -23,11 +25,6 @@ using backend::Reference;
 using io_test::TemporaryDirectory;
 
 namespace {
-
-void check_near(double found, double expected, double tolerance, const std::string& what) {
-  INFO(what << ": found " << found << ", expected " << expected);
-  CHECK(std::abs(found - expected) <= tolerance);
-}
 
 template <class Act, class Norm = LayerNorm, class... More> using Trunk = Transformer<32, 2, Norm, Act, Heads<2>, More...>;
 template <bool Affine> using TinyNorm = LayerNormPolicy<Affine, std::ratio<1, 1'000'000'000'000>>;
@@ -239,14 +236,8 @@ TEST_CASE("encoders: gradients, of images and weights, through resampling and to
   loss(true);
   gradients.download(found);
   const auto check_one = [&](double& at, double gradient, const std::string& what) {
-    const double before = at, h = 1e-5;
-    at = before + h;
-    const double above = loss(false);
-    at = before - h;
-    const double below = loss(false);
-    at = before;
     INFO(what);
-    CHECK(std::abs(gradient - (above - below) / (2 * h)) < 1e-8);
+    CHECK(std::abs(gradient - central_difference(at, [&] { return loss(false); })) < 1e-8);
   };
   for (std::size_t i = 0; i < pixels.size(); i += 97) check_one(pixels[i], d_pixels[i], text("pixel ", i));
   for (const ParameterInfo& p : parameter_table(weights.model()))

@@ -8,6 +8,8 @@
 #include <sfumato/tensor/tensor.hpp>
 #include <sfumato/train/weights.hpp>
 
+#include "golden/near.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -20,11 +22,6 @@ using backend::Cpu;
 using backend::Reference;
 
 namespace {
-
-void check_near(double found, double expected, double tolerance, const std::string& what) {
-  INFO(what << ": found " << found << ", expected " << expected << ", " << 100 * std::abs(found - expected) / tolerance << " % of the tolerance");
-  CHECK(std::abs(found - expected) <= tolerance);
-}
 
 template <class Table> std::vector<double> table() {
   std::vector<double> values(static_cast<std::size_t>(Table::size));

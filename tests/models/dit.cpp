@@ -7,6 +7,7 @@
 #include <sfumato/train/trainer.hpp>
 #include <sfumato/train/weights.hpp>
 
+#include "central_difference.hpp"
 #include "check_error.hpp"
 
 #include <doctest/doctest.h>
@@ -92,15 +93,9 @@ template <class Model> void check_gradient() {
       continue;
     }
     for (Index i = 0; i < p.size; i += std::max<Index>(1, p.size / 3)) {
-      double& w = host[std::size_t(p.offset + i)];
-      const double at = w, h = 1e-5;
-      w = at + h;
-      const double above = loss(false);
-      w = at - h;
-      const double below = loss(false);
-      w = at;
+      const auto at = std::size_t(p.offset + i);
       INFO(p.name << "[" << i << "]");
-      CHECK(std::abs(found[std::size_t(p.offset + i)] - (above - below) / (2 * h)) < 1e-8);
+      CHECK(std::abs(found[at] - central_difference(host[at], [&] { return loss(false); })) < 1e-8);
     }
   }
 }

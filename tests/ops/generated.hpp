@@ -4,6 +4,7 @@
 // The backend under test is `Tested` of harness.hpp; Reference is the oracle.
 #pragma once
 
+#include "central_difference.hpp"
 #include "ops/harness.hpp"
 
 #include <sfumato/autodiff/count.hpp>
@@ -36,26 +37,16 @@ template <class C> Gradients numeric(const Problem<C>& problem) {
     for (std::size_t i = 0; i < y.size(); ++i) sum += w[i] * y[i];
     return sum;
   };
-  const double h = 1e-5;
   auto inputs = problem.inputs;
   for (auto& x : inputs) {
     Values& d = out.inputs.emplace_back();
-    for (double& element : x) {
-      const double at = std::exchange(element, element + h), above = loss(inputs, problem.weights);
-      element = at - h;
-      d.push_back((above - loss(inputs, problem.weights)) / (2 * h));
-      element = at;
-    }
+    for (double& element : x) d.push_back(central_difference(element, [&] { return loss(inputs, problem.weights); }));
   }
   Values weights = problem.weights;
   out.parameters.assign(weights.size(), 0);
   for (const ParameterInfo& p : parameter_table(problem.parameters))
-    for (std::size_t i = std::size_t(p.offset); i < std::size_t(p.offset + p.size); ++i) {
-      const double at = std::exchange(weights[i], weights[i] + h), above = loss(problem.inputs, weights);
-      weights[i] = at - h;
-      out.parameters[i] = (above - loss(problem.inputs, weights)) / (2 * h);
-      weights[i] = at;
-    }
+    for (std::size_t i = std::size_t(p.offset); i < std::size_t(p.offset + p.size); ++i)
+      out.parameters[i] = central_difference(weights[i], [&] { return loss(problem.inputs, weights); });
   return out;
 }
 

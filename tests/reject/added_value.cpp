@@ -1,7 +1,7 @@
 // reject: same-shape
 // A value for every sample, of the same number of elements but another shape.
 #include <sfumato/autodiff/count.hpp>
-#include <sfumato/ops/elementwise.hpp>
+#include <sfumato/ops/movement.hpp>
 
 using namespace sfumato;
 

@@ -23,9 +23,12 @@ struct Linear {
     }
     /// x: (batch, tokens, width), condition: (batch, width), (batch, tokens, width) or None; y: (batch, tokens, OutDim).
     template <class Ctx, AnyValue X, class C> constexpr auto operator()(Ctx& ctx, const X& x, const C& condition) const {
-      if constexpr (modulated)
-        return linear(ctx, layer::modulated<0, 1>(ctx, norm_final, x, modulation(ctx, ops::silu(ctx, condition))));
+      if constexpr (modulated) return activated(ctx, x, ops::silu(ctx, condition));
       else return linear(ctx, norm_final(ctx, x));
+    }
+    /// The same, of the condition's silu.
+    template <class Ctx, AnyValue X, AnyValue C> constexpr auto activated(Ctx& ctx, const X& x, const C& condition) const {
+      return linear(ctx, layer::modulated<0, 1>(ctx, norm_final, x, modulation(ctx, condition)));
     }
   };
 };
@@ -53,10 +56,11 @@ template <int Width, int Depth, int NumHeads = (Width >= 128 ? Width / 128 : 1),
       constexpr int count = extent<typename S::shape, axis::tokens>;
       const auto told = ops::silu(ctx, ops::add(ctx, seen, ops::broadcast<axis::tokens, count>(ctx, time)));
       const auto condition = [&] {
-        if constexpr (is_none<decltype(projector)>) return told;
-        else return projector(ctx, told);
+        if constexpr (is_none<decltype(projector)>) return trunk.activate(ctx, told);
+        else return trunk.activate(ctx, projector(ctx, told));
       }();
-      return final_layer(ctx, trunk(ctx, x_embedder(ctx, tokens), condition), condition);
+      const auto seen_wide = trunk.template blocks_between<0, Depth>(ctx, x_embedder(ctx, tokens), condition);
+      return final_layer.activated(ctx, trunk.drop_context(ctx, seen_wide), condition);
     }
   };
 };

@@ -18,7 +18,6 @@ struct combine;
 struct convert;
 struct reshape;
 struct channel_affine;
-struct add_value;
 }  // namespace name
 
 namespace detail {
@@ -198,27 +197,6 @@ constexpr auto channel_affine(Ctx& ctx, const X& x, const std::array<double, Cha
       });
   }
   return y;
-}
-
-/// x[b] + y for every sample: x (batch, ...), y (...) of x's shape without the batch.
-template <class Ctx, AnyValue X, AnyValue Y> constexpr auto add_value(Ctx& ctx, const X& x, const Y& y) {
-  require_operands<name::add_value, Ctx, X, Y>();
-  require<rule::BatchedRank<name::add_value, typename X::shape, X::shape::rank>, rule::SameShape<name::add_value, typename Y::shape, erase_extent<typename X::shape, 0>>>();
-  auto z = ctx.template make<typename X::shape>(x.batch);
-  if constexpr (!Ctx::counting) {
-    using K = kernels<Ctx>;
-    using E = typename Ctx::element;
-    constexpr Index row = X::shape::row;
-    const CopyShape once{.rank = 1, .extent = {x.size()}, .src_stride = {1}, .dst_stride = {1}}, repeated{.rank = 2, .extent = {x.batch, row}, .src_stride = {0, 1}, .dst_stride = {row, 1}};
-    K::strided_copy(ctx.device(), once, ctx.data(x), ctx.mutable_data(z), false);
-    K::strided_copy(ctx.device(), repeated, ctx.data(y), ctx.mutable_data(z), true);
-    if constexpr (Ctx::recording)
-      ctx.record(z, ctx.flows(x) || ctx.flows(y), [x_slot = x.handle.slot, y_slot = y.handle.slot, batch = x.batch](Ctx& c, auto& slot) {
-        if (E* const d_y = c.gradient_to_add(y_slot)) K::column_sum(c.device(), batch, Index{X::shape::row}, static_cast<const E*>(slot.data()), d_y);
-        c.move_gradient(slot, x_slot);
-      });
-  }
-  return z;
 }
 
 /// The same elements under another shape: (batch, ...) to (batch, ...) of equal size per sample, or batched to batched with

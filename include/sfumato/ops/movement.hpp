@@ -16,6 +16,7 @@ struct reduce;
 struct patchify;
 struct parameter;
 struct add_parameter;
+struct add_value;
 struct multiply_parameter;
 }  // namespace name
 
@@ -197,6 +198,13 @@ namespace detail {
 // Loops that lay a parameter of `size` elements `times` times side by side.
 constexpr CopyShape repeat(Index times, Index size) { return Move{}.loop(times, 0, size).loop(size, 1, 1).loops; }
 
+// y = x + copies of `size` elements of p, side by side.
+template <class Ctx, class E> void add_repeated(Ctx& ctx, Index n, const E* x, Index size, const E* p, E* y) {
+  using K = kernels<Ctx>;
+  K::strided_copy(ctx.device(), Move{}.loop(n, 1, 1).loops, x, y, false);
+  K::strided_copy(ctx.device(), repeat(n / size, size), p, y, true);
+}
+
 // `times` copies of a parameter side by side, in scratch memory.
 template <class Ctx, IsParam P> auto repeated(Ctx& ctx, const P& p, Index times) {
   auto buffer = ctx.scratch(times * P::size);
@@ -229,8 +237,7 @@ template <class Ctx, AnyValue X, IsParam P> constexpr auto add_parameter(Ctx& ct
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
     const Index times = x.size() / P::size;
-    K::strided_copy(ctx.device(), detail::Move{}.loop(x.size(), 1, 1).loops, ctx.data(x), ctx.mutable_data(y), false);
-    K::strided_copy(ctx.device(), detail::repeat(times, P::size), ctx.weight(p), ctx.mutable_data(y), true);
+    detail::add_repeated(ctx, x.size(), ctx.data(x), P::size, ctx.weight(p), ctx.mutable_data(y));
     if constexpr (Ctx::recording)
       ctx.record(y, ctx.flows(x) || ctx.flows(p), [slot = x.handle.slot, p, times](Ctx& c, auto& from) {
         if (E* d_p = c.parameter_gradient(p))
@@ -239,6 +246,24 @@ template <class Ctx, AnyValue X, IsParam P> constexpr auto add_parameter(Ctx& ct
       });
   }
   return y;
+}
+
+/// x[b] + y for every sample: x (batch, ...), y (...) of x's shape without the batch.
+template <class Ctx, AnyValue X, AnyValue Y> constexpr auto add_value(Ctx& ctx, const X& x, const Y& y) {
+  require_operands<name::add_value, Ctx, X, Y>();
+  require<rule::BatchedRank<name::add_value, typename X::shape, X::shape::rank>, rule::SameShape<name::add_value, typename Y::shape, erase_extent<typename X::shape, 0>>>();
+  auto z = ctx.template make<typename X::shape>(x.batch);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    detail::add_repeated(ctx, x.size(), ctx.data(x), y.size(), ctx.data(y), ctx.mutable_data(z));
+    if constexpr (Ctx::recording)
+      ctx.record(z, ctx.flows(x) || ctx.flows(y), [x_slot = x.handle.slot, y_slot = y.handle.slot, batch = x.batch](Ctx& c, auto& slot) {
+        if (E* const d_y = c.gradient_to_add(y_slot)) K::column_sum(c.device(), batch, Index{Y::shape::row}, static_cast<const E*>(slot.data()), d_y);
+        c.move_gradient(slot, x_slot);
+      });
+  }
+  return z;
 }
 
 /// x * p for a parameter p of x's last axis (width), e.g. LayerScale's, or of one element.

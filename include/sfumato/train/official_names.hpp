@@ -81,32 +81,29 @@ inline NameTable siglip2_names() {
            {".attn.proj.", {".self_attn.out_proj."}}},
           {"vision_model.post_layernorm.", "vision_model.head.", "text_model.", "logit_"}};
 }
+namespace detail {
+/// Hugging Face's names inside of MAE's blocks, which stand at `blocks`.
+inline std::vector<std::pair<std::string, std::vector<std::string>>> mae_blocks(const std::string& blocks) {
+  return {{"blocks.", {blocks}},
+          {".norm1.", {".layernorm_before."}},
+          {".norm2.", {".layernorm_after."}},
+          {".attn.qkv.", {".attention.attention.query.", ".attention.attention.key.", ".attention.attention.value."}},
+          {".attn.proj.", {".attention.output.dense."}},
+          {".mlp.fc1.", {".intermediate.dense."}},
+          {".mlp.fc2.", {".output.dense."}}};
+}
+}  // namespace detail
+
 /// MAE, likewise; its decoder is left out.
 inline NameTable mae_names() {
-  return {{{"patch_embed.proj.", {"vit.embeddings.patch_embeddings.projection."}},
-           {"cls_token", {"vit.embeddings.cls_token"}},
-           {"pos_embed", {"vit.embeddings.position_embeddings"}},
-           {"blocks.", {"vit.encoder.layer."}},
-           {".norm1.", {".layernorm_before."}},
-           {".norm2.", {".layernorm_after."}},
-           {".attn.qkv.", {".attention.attention.query.", ".attention.attention.key.", ".attention.attention.value."}},
-           {".attn.proj.", {".attention.output.dense."}},
-           {".mlp.fc1.", {".intermediate.dense."}},
-           {".mlp.fc2.", {".output.dense."}}},
-          {"vit.layernorm.", "decoder."}};
+  NameTable names{detail::mae_blocks("vit.encoder.layer."), {"vit.layernorm.", "decoder."}};
+  names.rules.insert(names.rules.end(), {{"patch_embed.proj.", {"vit.embeddings.patch_embeddings.projection."}},
+                                         {"cls_token", {"vit.embeddings.cls_token"}},
+                                         {"pos_embed", {"vit.embeddings.position_embeddings"}}});
+  return names;
 }
-
-/// RAE's decoder: its blocks are named as Hugging Face's transformers name MAE's.
-inline NameTable rae_decoder_names() {
-  return {{{"blocks.", {"decoder_layers."}},
-           {".norm1.", {".layernorm_before."}},
-           {".norm2.", {".layernorm_after."}},
-           {".attn.qkv.", {".attention.attention.query.", ".attention.attention.key.", ".attention.attention.value."}},
-           {".attn.proj.", {".attention.output.dense."}},
-           {".mlp.fc1.", {".intermediate.dense."}},
-           {".mlp.fc2.", {".output.dense."}}},
-          {}};
-}
+/// RAE's decoder, whose blocks are named as MAE's.
+inline NameTable rae_decoder_names() { return {detail::mae_blocks("decoder_layers."), {}}; }
 
 /// `load_weights` of a file in another layout, whose names stand bare. Throws Error("checkpoint-mismatch") in that layout's names.
 template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, const NameTable& names) {
