@@ -28,8 +28,8 @@ namespace {
 
 template <class Act, class Norm = LayerNorm, class... More> using Trunk = Transformer<32, 2, Norm, Act, Heads<2>, More...>;
 template <bool Affine> using TinyNorm = LayerNormPolicy<Affine, std::ratio<1, 1'000'000'000'000>>;
-using TinyDINO = VisionEncoder<EncoderInput<12, 3, 7, Cubic::antialiased>, Trunk<GELU, LayerNorm, LayerScale<std::ratio<1>>>, LayerNormNoAffine, true, 4>;
-using TinySigLIP = VisionEncoder<EncoderInput<12, 3, 4, Cubic::plain, HalfColours>, Trunk<GELUTanh>, LayerNormNoAffine, false>;
+using TinyDINO = VisionEncoder<EncoderInput<12, 3, 7, Interpolation::cubic_antialiased>, Trunk<GELU, LayerNorm, LayerScale<std::ratio<1>>>, LayerNormNoAffine, true, 4>;
+using TinySigLIP = VisionEncoder<EncoderInput<12, 3, 4, Interpolation::cubic, HalfColours>, Trunk<GELUTanh>, LayerNormNoAffine, false>;
 using TinyMAE = VisionEncoder<EncoderInput<12, 3, 3>, Trunk<GELU, TinyNorm<true>>, TinyNorm<false>, true>;
 
 // Element n of tensor k is 0.15 sin(0.37 n + 1.3 k + 0.5), and 1 more in a norm's weight.
@@ -112,12 +112,12 @@ TEST_CASE("encoders: a tiny SigLIP2") { verify<TinySigLIP, 12>(siglip2_names(), 
 TEST_CASE("encoders: a tiny MAE, its positions resampled") { verify<TinyMAE, 12>(mae_names(), -.249389, {.308692, -1.222163, .549307, .766166}, {1.460258, .204937, 1.647324, 1.654282}); }
 
 TEST_CASE("encoders: the weights of both bicubic kernels") {
-  check_row(row<CubicTable<Cubic::antialiased, 37, 16>>(0), {{0, .387186}, {1, .441451}, {2, .209256}, {3, -.003056}, {4, -.031817}, {5, -.003020}});
-  check_row(row<CubicTable<Cubic::antialiased, 37, 16>>(8),
+  check_row(row<InterpolationTable<Interpolation::cubic_antialiased, 37, 16>>(0), {{0, .387186}, {1, .441451}, {2, .209256}, {3, -.003056}, {4, -.031817}, {5, -.003020}});
+  check_row(row<InterpolationTable<Interpolation::cubic_antialiased, 37, 16>>(8),
             {{15, -.007093}, {16, -.031870}, {17, .018384}, {18, .243594}, {19, .428314}, {20, .320481}, {21, .074068}, {22, -.029513}, {23, -.016364}});
-  check_row(row<CubicTable<Cubic::plain, 256, 224>>(0), {{0, .942784}, {1, .060769}, {2, -.003553}});
-  check_row(row<CubicTable<Cubic::plain, 256, 224>>(1), {{0, -.099216}, {1, .908983}, {2, .217292}, {3, -.027059}});
-  for (int i = 0; i < 5; ++i) check_row(row<CubicTable<Cubic::antialiased, 5, 5>>(i), {{i, 1}});
+  check_row(row<InterpolationTable<Interpolation::cubic, 256, 224>>(0), {{0, .942784}, {1, .060769}, {2, -.003553}});
+  check_row(row<InterpolationTable<Interpolation::cubic, 256, 224>>(1), {{0, -.099216}, {1, .908983}, {2, .217292}, {3, -.027059}});
+  for (int i = 0; i < 5; ++i) check_row(row<InterpolationTable<Interpolation::cubic_antialiased, 5, 5>>(i), {{i, 1}});
 }
 
 TEST_CASE("encoders: the official names and shapes of DINOv2-B") {

@@ -56,6 +56,9 @@ template <Backend B, Element E = float> class Record : public DeviceContext<B, E
   /// The same tape with another model's weights and gradients (null: frozen).
   template <class Array, class Gradients> Record with(const Array& weights, Gradients&& gradients) const { return Record(*tape_, weights, gradients, random); }
 
+  /// With weights that are not trained: nothing flows to them.
+  template <class Array> Record frozen(const Array& weights) const { return with(weights, nullptr); }
+
   template <class S, class T = E> Value<Record, S, T> make(Index batch) { return {batch, {this->template scratch<T>(batch * S::row), {}}}; }
   /// A value of this memory.
   template <class S> Value<Record, S, E> adopt(Index batch, Buffer<B> memory) { return {batch, {std::move(memory), {}}}; }

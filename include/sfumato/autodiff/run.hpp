@@ -69,6 +69,8 @@ template <Backend B, Element E = float> class Run : public DeviceContext<B, E> {
 
   /// The same context with other weights: a second model in the same computation.
   template <class Array> Run with(const Array& weights) const { return Run(*this->workspace_, weights); }
+  /// With weights that are not trained: in a context that differentiates, nothing flows to them.
+  template <class Array> Run frozen(const Array& weights) const { return with(weights); }
 
   template <class S, class T = E> Value<Run, S, T> make(Index batch) { return {batch, this->template scratch<T>(batch * S::row)}; }
   /// A value of this memory.

@@ -156,6 +156,20 @@ template <class Low, class High> struct TimeRange {
   static_assert(std::ratio_less_v<Low, High>, "[time-range] a range of times goes from one to a later one");
   static_assert(std::ratio_less_equal_v<High, std::ratio<1>>, "[time-range] times lie in [0, 1]");
 };
+template <bool Without> struct TokensUnordered {
+  static_assert(Without, "[rotary-order] a masked autoencoder's tokens come in a random order, so their places must be in them: leave out Rotary");
+};
+template <class Model, int EncoderTokens, int EncoderDim, int Tokens, int Dim> struct SameLatents {
+  static_assert(Tokens == EncoderTokens, "[same-latents] encoder, diffusion model and decoder must agree on the number of tokens");
+  static_assert(Dim == EncoderDim, "[same-latents] encoder, diffusion model and decoder must agree on the width of a token");
+};
+template <int Kernel, int Extent> struct KernelSize {
+  static_assert(Kernel > 0 && Kernel % 2 == 1, "[kernel-size] a convolution's kernel has a middle: its size is odd");
+  static_assert(Kernel <= Extent, "[kernel-size] a convolution's kernel is larger than what it goes over");
+};
+template <int Places, int SideSquared> struct SquarePlaces {
+  static_assert(Places == SideSquared, "[square-places] this operation needs a square grid of places");
+};
 template <int Channels> struct ColourChannels {
   static_assert(Channels <= 4, "[colour-channels] constants by channel are for images, of four channels at most");
 };

@@ -5,6 +5,8 @@
 #include <sfumato/flow/schedule.hpp>
 #include <sfumato/flow/solver.hpp>
 
+#include <vector>
+
 SFUMATO_BEGIN
 
 /// Options of `sample`.
@@ -77,6 +79,14 @@ Z guided_velocity(Ctx& ctx, const Model& model, const Objective& objective, cons
   const auto conditional = velocity(model(ctx, z, times, labels));
   if (guidance == 1) return conditional;
   return ops::combine(ctx, guidance, conditional, 1 - guidance, velocity(guide(ctx, model, z, times, labels)));
+}
+
+/// Labels for `count` images, equally many of each class, class by class (RAE draws 50 of each). Throws Error("sampler-options") unless they can be.
+inline std::vector<int> balanced_labels(Index count, int classes) {
+  check(count > 0 && classes > 0 && count % classes == 0, "sampler-options", count, " images cannot be equally many of each of ", classes, " classes");
+  std::vector<int> labels(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int>(i / (labels.size() / static_cast<std::size_t>(classes)));
+  return labels;
 }
 
 struct NoProgress {

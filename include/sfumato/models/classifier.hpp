@@ -28,12 +28,18 @@ template <class Input, class Trunk> struct Classifier {
 
   /// (batch, channels, size, size) to (batch, width).
   template <class Ctx, AnyValue X> constexpr auto features(Ctx& ctx, const X& images) const {
-    require<rule::SameShape<Classifier, typename X::shape, ImageShape>>();
-    const auto tokens = trunk(ctx, ops::add_parameter(ctx, patch_embed(ctx, images), pos_embed));
-    return ops::mean<axis::tokens>(ctx, norm(ctx, tokens));
+    return ops::mean<axis::tokens>(ctx, norm(ctx, trunk(ctx, embed(ctx, images))));
   }
+  /// What each of the trunk's blocks `After` makes of images: a tuple of (batch, tokens, width).
+  template <int... After, class Ctx, AnyValue X> constexpr auto taps(Ctx& ctx, const X& images) const { return trunk.template taps<After...>(ctx, embed(ctx, images)); }
   /// (batch, channels, size, size) to logits (batch, classes).
   template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const { return head(ctx, features(ctx, images)); }
+
+ private:
+  template <class Ctx, AnyValue X> constexpr auto embed(Ctx& ctx, const X& images) const {
+    require<rule::SameShape<Classifier, typename X::shape, ImageShape>>();
+    return ops::add_parameter(ctx, patch_embed(ctx, images), pos_embed);
+  }
 };
 
 SFUMATO_END

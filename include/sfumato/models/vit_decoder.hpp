@@ -10,8 +10,9 @@ SFUMATO_BEGIN
 /// `Input` is a LatentTokens, `Trunk` a Transformer without condition; each token becomes a patch of Patch x Patch pixels. A class token
 /// without meaning stands in front, as in MAE; positions are a fixed sine-cosine table. `ColourLaw` is the encoder's.
 template <class Input, class Trunk, int Patch, class ColourLaw = ImageNetColours> struct ViTDecoder {
-  static constexpr int width = Trunk::width, tokens = Input::tokens, token_dim = Input::token_dim, channels = int(ColourLaw::mean.size());
+  static constexpr int width = Trunk::width, tokens = Input::tokens, token_dim = Input::token_dim, channels = int(ColourLaw::mean.size()), side = Input::grid * Patch;
   using LatentShape = Shape<dynamic, tokens, token_dim>;
+  using ImageShape = Shape<dynamic, channels, side, side>;
   using Init = typename Trunk::Init;
 
   layer::Linear<token_dim, width, true, Init> embed;
@@ -30,18 +31,47 @@ template <class Input, class Trunk, int Patch, class ColourLaw = ImageNetColours
     visit("decoder_pred", self.pred);
   }
 
-  /// Latents (batch, tokens, token_dim), as the encoder gives them, to images in [0, 1], (batch, channels, side, side); not clipped.
-  template <class Ctx, AnyValue Z> constexpr auto decode(Ctx& ctx, const Z& latents) const {
-    std::array<double, std::size_t(channels)> scale = ColourLaw::deviation, shift = ColourLaw::mean;
-    return ops::channel_affine(ctx, (*this)(ctx, latents), scale, shift);
+  /// Latents (batch, tokens, token_dim), as the encoder gives them, to images in [0, 1] or in [-1, 1], (batch, channels, side, side); not clipped.
+  template <Range R = Range::unit, class Ctx, AnyValue Z> constexpr auto decode(Ctx& ctx, const Z& latents) const {
+    return denormalise<R>(ctx, (*this)(ctx, latents));
   }
   /// The same in the encoder's normalised colours.
-  template <class Ctx, AnyValue Z> constexpr auto operator()(Ctx& ctx, const Z& latents) const {
+  template <class Ctx, AnyValue Z> constexpr auto operator()(Ctx& ctx, const Z& latents) const { return paint(ctx, look(ctx, latents)); }
+
+  // In parts, for objectives that need what stands before the last layer.
+
+  /// Latents to normed tokens, (batch, tokens, width).
+  template <class Ctx, AnyValue Z> constexpr auto look(Ctx& ctx, const Z& latents) const {
     require<rule::SameShape<ViTDecoder, typename Z::shape, LatentShape>>();
     const auto cls = ops::parameter<Shape<dynamic, 1, width>>(ctx, cls_token, latents.batch);
     const auto placed = ops::add_parameter(ctx, ops::concat<axis::tokens>(ctx, cls, embed(ctx, latents)), pos_embed);
-    const auto seen = ops::slice<axis::tokens, 1, tokens + 1>(ctx, norm(ctx, trunk(ctx, placed)));
+    return ops::slice<axis::tokens, 1, tokens + 1>(ctx, norm(ctx, trunk(ctx, placed)));
+  }
+  /// Those to pixels, in the encoder's normalised colours.
+  template <class Ctx, AnyValue H> constexpr auto paint(Ctx& ctx, const H& seen) const {
     return ops::unpatchify<Patch, channels, ops::PatchOrder::row_column_channel>(ctx, pred(ctx, seen));
+  }
+  /// Normalised colours to images in [0, 1] or in [-1, 1].
+  template <Range R, class Ctx, AnyValue X> static constexpr auto denormalise(Ctx& ctx, const X& pixels) {
+    return ops::channel_affine(ctx, pixels, gains<R>(), offsets<R>());
+  }
+  /// The gradient of the last layer's weight, (patch values, width), that goes with one of its images, as `denormalise<R>` gave them, and
+  /// the tokens that they were painted from.
+  template <Range R, class Ctx, AnyValue G, AnyValue H> static constexpr auto last_gradient(Ctx& ctx, const G& d_images, const H& seen) {
+    const auto d_pixels = ops::channel_affine(ctx, d_images, gains<R>(), std::array<double, std::size_t(channels)>{});
+    return ops::einsum<"b n p, b n d -> p d">(ctx, ops::patchify<Patch, ops::PatchOrder::row_column_channel>(ctx, d_pixels), seen);
+  }
+
+ private:
+  template <Range R> static constexpr auto gains() {
+    auto out = ColourLaw::deviation;
+    for (double& v : out) v *= R == Range::unit ? 1 : 2;
+    return out;
+  }
+  template <Range R> static constexpr auto offsets() {
+    auto out = ColourLaw::mean;
+    for (double& v : out) v = R == Range::unit ? v : 2 * v - 1;
+    return out;
   }
 };
 

@@ -6,6 +6,7 @@
 #include <sfumato/ops/attention.hpp>
 
 #include <array>
+#include <tuple>
 
 SFUMATO_BEGIN
 
@@ -153,6 +154,11 @@ template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Mi
       return run<context_tokens, context_start, Last>(ctx, joined, activated);
     }
   }
+  /// What each of the blocks `After`, ascending, leaves behind, no longer wide: a tuple of (batch, tokens, Width).
+  template <int... After, class Ctx, AnyValue X, class C = None> constexpr auto taps(Ctx& ctx, const X& x, const C& condition = {}) const {
+    require<rule::ConditionGiven<modulated, !is_none<C>>, rule::ContextGiven<(context_tokens > 0), false>>();
+    return tapped<0, After...>(ctx, x, activate(ctx, condition));
+  }
   /// Without the context tokens, which blocks up to the last have seen, and no longer wide.
   template <class Ctx, AnyValue X> constexpr auto drop_context(Ctx& ctx, const X& x) const {
     if constexpr (context_tokens == 0) return ops::narrow(ctx, x);
@@ -160,6 +166,12 @@ template <int Width, int Depth, class Norm = rule::Missing, class Act = rule::Mi
   }
 
  private:
+  template <int First, int After, int... Rest, class Ctx, AnyValue X, class C> constexpr auto tapped(Ctx& ctx, const X& x, const C& activated) const {
+    const auto here = blocks_between<First, After + 1>(ctx, x, activated);
+    auto one = std::make_tuple(ops::narrow(ctx, here));
+    if constexpr (sizeof...(Rest) == 0) return one;
+    else return std::tuple_cat(std::move(one), tapped<After + 1, Rest...>(ctx, here, activated));
+  }
   template <class Ctx, AnyValue X> static constexpr auto stream(Ctx& ctx, const X& x) {
     if constexpr (wide_residual) return ops::widen(ctx, x);
     else return ops::narrow(ctx, x);

@@ -5,6 +5,7 @@
 #include <sfumato/ops/operands.hpp>
 
 #include <concepts>
+#include <ratio>
 #include <tuple>
 
 SFUMATO_BEGIN
@@ -23,6 +24,20 @@ concept Pointwise = requires(float x, double y) {
   { F::derivative(x) } -> std::same_as<float>;
   { F::value(y) } -> std::same_as<double>;
   { F::derivative(y) } -> std::same_as<double>;
+};
+
+/// |x|; its derivative at 0 is taken for 0.
+struct Abs {
+  template <class T> static SFUMATO_HD T value(T x) { return x < 0 ? -x : x; }
+  template <class T> static SFUMATO_HD T derivative(T x) { return x < 0 ? T(-1) : x > 0 ? T(1) : T(0); }
+};
+/// x, or `Slope` x, a std::ratio, below 0.
+template <class Slope = std::ratio<2, 10>> struct LeakyReLU {
+  template <class T> static SFUMATO_HD T value(T x) { return x < 0 ? T(slope) * x : x; }
+  template <class T> static SFUMATO_HD T derivative(T x) { return x < 0 ? T(slope) : T(1); }
+
+ private:
+  static constexpr double slope = double(Slope::num) / double(Slope::den);
 };
 
 namespace detail {

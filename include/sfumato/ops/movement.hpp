@@ -192,6 +192,33 @@ template <int Axis, class Ctx, AnyValue X> constexpr auto mean(Ctx& ctx, const X
   return scale(ctx, 1.0 / extent<typename X::shape, Axis>, sum<Axis>(ctx, x));
 }
 
+/// Sum over everything, a wide scalar.
+template <class Ctx, AnyValue X> constexpr auto sum_all(Ctx& ctx, const X& values) {
+  require_context<name::reduce, Ctx, X>();
+  const auto x = widen(ctx, values);
+  using W = typename Ctx::wide;
+  auto y = ctx.template make<Shape<>, W>(1);
+  if constexpr (!Ctx::counting) {
+    using K = kernels<Ctx>;
+    constexpr Index row = X::shape::row;
+    const auto sums = ctx.template scratch<W>(row);
+    W* const by_place = static_cast<W*>(sums.data());
+    K::fill(ctx.device(), row, 0.0, by_place);
+    K::fill(ctx.device(), Index{1}, 0.0, ctx.mutable_data(y));
+    K::column_sum(ctx.device(), x.size() / row, row, ctx.data(x), by_place);
+    K::column_sum(ctx.device(), row, Index{1}, static_cast<const W*>(by_place), ctx.mutable_data(y));
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x), [slot = x.handle.slot](Ctx& c, const W* d_y) {
+        const auto [d_x, accumulate] = c.gradient(slot);
+        K::strided_copy(c.device(), detail::Move{}.loop(slot.size(), 0, 1).loops, d_y, d_x, accumulate);
+      });
+  }
+  return y;
+}
+
+/// Mean over everything, a wide scalar.
+template <class Ctx, AnyValue X> constexpr auto mean_all(Ctx& ctx, const X& x) { return scale(ctx, 1.0 / double(x.size()), sum_all(ctx, x)); }
+
 // From here on, values of the context's own elements alone.
 
 namespace detail {
@@ -266,10 +293,10 @@ template <class Ctx, AnyValue X, AnyValue Y> constexpr auto add_value(Ctx& ctx, 
   return z;
 }
 
-/// x * p for a parameter p of x's last axis (width), e.g. LayerScale's, or of one element.
+/// x * p for a parameter p of x's last axis (width), e.g. LayerScale's, of x's size per sample, or of one element.
 template <class Ctx, AnyValue X, IsParam P> constexpr auto multiply_parameter(Ctx& ctx, const X& x, const P& p) {
   require_operands<name::multiply_parameter, Ctx, X>();
-  if constexpr (P::size != 1) require<rule::SameSize<name::multiply_parameter, width_of<typename X::shape>, P::size>>();
+  if constexpr (P::size != 1 && P::size != X::shape::row) require<rule::SameSize<name::multiply_parameter, width_of<typename X::shape>, P::size>>();
   auto y = ctx.template make<typename X::shape>(x.batch);
   if constexpr (Ctx::counting) {
     ctx.save(x);

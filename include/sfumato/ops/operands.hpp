@@ -41,6 +41,13 @@ template <class Ctx> using kernels = Kernels<typename Ctx::backend>;
 /// Shape of a value with its last extent replaced.
 template <IsShape S, int Width> using with_width = replace_extent<S, S::rank - 1, Width>;
 
+/// Side of a square grid of so many places; where it is none, of the next larger one.
+template <int Places> inline constexpr int square_side = [] {
+  int side = 1;
+  while (side * side < Places) ++side;
+  return side;
+}();
+
 /// Number of rows of the last extent's width.
 template <class V> constexpr Index rows_of(const V& v) { return v.size() / width_of<typename V::shape>; }
 
