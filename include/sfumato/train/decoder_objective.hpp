@@ -1,0 +1,101 @@
+// What the decoder of a representation autoencoder is trained on: Zheng et al., arXiv 2510.11690 (RAE), section 3 and appendix C.
+#pragma once
+
+#include <sfumato/models/rae.hpp>
+#include <sfumato/ops/activation.hpp>
+#include <sfumato/ops/loss.hpp>
+#include <sfumato/train/latent_objective.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+SFUMATO_BEGIN
+
+/// How strong the noise on a latent is: tau u, u ~ U(0, 1), as RAE's code has it, or |n|, n ~ N(0, tau^2), as its text.
+enum class NoiseLaw { uniform, half_normal };
+
+/// The reconstruction of images from the latents of a frozen encoder, to which noise is added so that the decoder forgives what
+/// diffusion gets wrong: L1 + perceptual distance, and from some step on an adversary's opinion, weighed by how strongly each moves the decoder's
+/// last layer. `Distance` is called (ctx, images, real images), `Adversary`, unless it is None, (ctx, images); both give scalars.
+template <class Encoder, Backend B, Element E, class Distance, class Adversary = None> struct DecoderObjective {
+  const Weights<Encoder, B, E>* encoder;  ///< outlives the objective
+  Distance distance;
+  Adversary adversary = {};
+  double tau = 0.8;
+  NoiseLaw law = NoiseLaw::uniform;
+  double perceptual_weight = 1, adversarial_weight = 0.75;
+  double largest_balance = 1e4;
+  std::optional<double> balance = {};  ///< in place of the adaptive one: |d last layer (L1 + perceptual)| / |d last layer adversary|
+  Index adversarial_from = 0;          ///< the first step, counted from 0, that the adversary takes part in
+
+  template <class Visit> void for_each_option(Visit&& visit) const {
+    visit("objective", "decoder");
+    visit("objective.encoder", detail::fingerprint(*encoder));
+    distance.for_each_option(visit);
+    visit("objective.tau", tau);
+    visit("objective.noise", law == NoiseLaw::uniform ? "uniform" : "half-normal");
+    visit("objective.perceptual_weight", perceptual_weight);
+    if constexpr (!is_none<Adversary>) {
+      visit("objective.adversarial_weight", adversarial_weight);
+      visit("objective.adversarial_from", adversarial_from);
+      if (balance) visit("objective.balance", *balance);
+    }
+  }
+  /// Throws Error("objective-options") for values that mean nothing.
+  void validate() const {
+    for (const auto& [value, what] : {std::pair{tau, "tau"}, {perceptual_weight, "perceptual_weight"}, {adversarial_weight, "adversarial_weight"}, {largest_balance, "largest_balance"}})
+      check(std::isfinite(value) && value >= 0, "objective-options", what, " must be finite and not negative, found ", value);
+    check(adversarial_from >= 0, "objective-options", "adversarial_from must not be negative, found ", adversarial_from);
+  }
+
+  /// images: in [-1, 1], (batch, channels, side, side); labels are not looked at. A wide scalar. Its L1 part is in units of [0, 1].
+  template <class Ctx, class Decoder, AnyValue X> auto loss(Ctx& ctx, const Decoder& decoder, const X& images, std::span<const int>) const {
+    require<rule::SameLatents<Decoder, Encoder::tokens, Encoder::token_dim, Decoder::tokens, Decoder::token_dim>>();
+    validate();
+    const auto seen = decoder.look(ctx, noised(ctx, latents(ctx, images)));
+    const auto made = Decoder::template denormalise<Range::signed_unit>(ctx, decoder.paint(ctx, seen));
+    const auto reconstruction = [&](Ctx& c, const auto& x) { return ops::combine(c, 0.5, l1(c, x, images), perceptual_weight, distance(c, x, images)); };
+    if constexpr (is_none<Adversary>) {
+      return reconstruction(ctx, made);
+    } else {
+      // One branch to the tape: what is recorded for the decoder is the same with and without an adversary.
+      const auto faithful = ops::value_and_gradient(ctx, reconstruction, made);
+      if (Index(ctx.random.step) < adversarial_from) return ops::with_gradient(ctx, faithful.value, made, faithful.gradient);
+      const auto opinion = ops::value_and_gradient(ctx, [&](Ctx& c, const auto& x) { return adversary(c, x); }, made);
+      const auto pull = [&](const auto& gradient) {
+        const auto d_weight = Decoder::template last_gradient<Range::signed_unit>(ctx, gradient, ops::stop_gradient(ctx, seen));
+        return std::sqrt(Kernels<B>::squared_norm(ctx.device(), d_weight.size(), ctx.data(d_weight)));
+      };
+      const double weight = adversarial_weight * (balance ? *balance : std::clamp(pull(faithful.gradient) / (pull(opinion.gradient) + 1e-6), 0.0, largest_balance));
+      const auto value = ops::combine(ctx, 1, faithful.value, weight, opinion.value);
+      return ops::with_gradient(ctx, value, made, ops::combine(ctx, 1, faithful.gradient, weight, opinion.gradient));
+    }
+  }
+
+  /// What the encoder makes of images in [-1, 1].
+  template <class Ctx, AnyValue X> auto latents(Ctx& ctx, const X& images) const {
+    auto frozen = ctx.frozen(encoder->values());
+    const auto& model = encoder->model();
+    return model(frozen, model.template normalise<Range::signed_unit>(frozen, ops::stop_gradient(ctx, images)));
+  }
+  /// z + sigma n, one sigma for each sample.
+  template <class Ctx, AnyValue Z> Z noised(Ctx& ctx, const Z& z) const {
+    if (tau == 0) return z;
+    const auto n = std::size_t(z.batch);
+    const auto one = ctx.workspace().template host<double>(n), sigma = ctx.workspace().template host<double>(n);
+    const Random strength{ctx.random.seed, Stream::time, ctx.random.step};
+    for (std::size_t b = 0; b < n; ++b) {
+      const auto sample = static_cast<std::uint64_t>(ctx.random.first_sample) + b;
+      one[b] = 1;
+      sigma[b] = tau * (law == NoiseLaw::uniform ? strength.uniform(sample) : std::abs(strength.normal(sample)));
+    }
+    const auto noise = ops::normal<typename Z::shape>(ctx, z.batch, Random{ctx.random.seed, Stream::noise, ctx.random.step}, ctx.random.first_sample);
+    return ops::combine_samples(ctx, {one.data(), n}, z, {sigma.data(), n}, noise);
+  }
+  template <class Ctx, AnyValue X, AnyValue Y> static auto l1(Ctx& ctx, const X& x, const Y& y) {
+    return ops::mean_all(ctx, ops::activation(ctx, ops::subtract(ctx, x, y), ops::Abs{}));
+  }
+};
+
+SFUMATO_END

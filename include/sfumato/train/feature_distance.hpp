@@ -1,0 +1,47 @@
+// How far apart two images are for a network that has seen many.
+#pragma once
+
+#include <sfumato/models/vision_encoder.hpp>
+#include <sfumato/ops/loss.hpp>
+#include <sfumato/train/weights.hpp>
+
+SFUMATO_BEGIN
+
+/// Squared distance of the features of a frozen network, each place's scaled to length 1, summed over channels, averaged over places and
+/// samples, added up over the blocks `Blocks`: LPIPS (Zhang et al. 2018) before its channels are weighed, for networks of one's own. `Net`
+/// has `taps<Blocks...>(ctx, images)`: Classifier, VisionEncoder.
+template <class Net, Backend B, Element E, int... Blocks> struct FeatureDistance {
+  const Weights<Net, B, E>* net;  ///< outlives the distance
+
+  template <class Visit> void for_each_option(Visit&& visit) const {
+    Index all = 0;
+    ((all = all * 100 + Blocks), ...);
+    visit("distance.blocks", all);
+    visit("distance.weights", fingerprint());
+  }
+  double fingerprint() const { return Kernels<B>::squared_norm(net->values().backend(), net->size(), net->data()); }
+  /// x, y: images in [-1, 1]. A wide scalar; its gradient flows to x alone.
+  template <class Ctx, AnyValue X, AnyValue Y> auto operator()(Ctx& ctx, const X& x, const Y& y) const {
+    auto frozen = ctx.frozen(net->values());
+    const auto weight = ctx.workspace().template host<double>(std::size_t(x.batch));
+    std::fill(weight.begin(), weight.end(), 1.0);
+    const auto features = [&](const auto& images) {
+      if constexpr (requires { net->model().template normalise<Range::signed_unit>(frozen, images); })
+        return net->model().template taps<Blocks...>(frozen, net->model().template normalise<Range::signed_unit>(frozen, images));
+      else return net->model().template taps<Blocks...>(frozen, images);
+    };
+    // Root mean square norms of (places, channels): the mean over channels of their squared difference is the sum of unit vectors'.
+    const auto distance = [&](const auto& a, const auto& b) {
+      const auto unit = [&](const auto& v) { return ops::norm<NormKind::rms>(ctx, v, None{}, None{}, 1e-20); };
+      return ops::weighted_mse(ctx, unit(a), unit(b), std::span<const double>{weight.data(), weight.size()});
+    };
+    const auto of_x = features(x), of_y = features(ops::stop_gradient(ctx, y));
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      auto sum = distance(std::get<0>(of_x), std::get<0>(of_y));
+      ((sum = ops::add(ctx, sum, distance(std::get<I + 1>(of_x), std::get<I + 1>(of_y)))), ...);
+      return sum;
+    }(std::make_index_sequence<sizeof...(Blocks) - 1>{});
+  }
+};
+
+SFUMATO_END

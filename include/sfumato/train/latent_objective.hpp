@@ -1,0 +1,45 @@
+// Diffusion in the latents of a frozen encoder, which is part of the objective.
+#pragma once
+
+#include <sfumato/models/rae.hpp>
+#include <sfumato/train/weights.hpp>
+
+SFUMATO_BEGIN
+
+namespace detail {
+/// What tells frozen weights apart, as an option of a run: their squared norm.
+template <class Model, class B, class E> double fingerprint(const Weights<Model, B, E>& weights) {
+  return Kernels<B>::squared_norm(weights.values().backend(), weights.size(), weights.data());
+}
+}  // namespace detail
+
+/// `Inner`'s loss on what the encoder makes of images, at the scale of diffusion; no gradient flows to the encoder. `Inner` is an objective on
+/// latents, such as FlowObjective.
+template <class Encoder, class Inner, Backend B, Element E> struct LatentObjective {
+  using Scale = LatentScale<Encoder::tokens, Encoder::token_dim>;
+
+  const Weights<Encoder, B, E>* encoder;  ///< both outlive the objective
+  const Weights<Scale, B, E>* scale;
+  Inner inner = {};
+
+  template <class Visit> void for_each_option(Visit&& visit) const {
+    inner.for_each_option(visit);
+    visit("objective.encoder", detail::fingerprint(*encoder));
+    visit("objective.latents", detail::fingerprint(*scale));
+  }
+  /// images: in [-1, 1], (batch, channels, side, side); labels as `Inner` takes them. A wide scalar.
+  template <class Ctx, class Model, AnyValue X> auto loss(Ctx& ctx, const Model& model, const X& images, std::span<const int> labels) const {
+    require<rule::SameLatents<Model, Encoder::tokens, Encoder::token_dim, Model::tokens, Model::token_dim>>();
+    return inner.loss(ctx, model, latents(ctx, images), labels);
+  }
+  /// Images in [-1, 1] to what the diffusion model learns: (batch, tokens, token_dim).
+  template <class Ctx, AnyValue X> auto latents(Ctx& ctx, const X& images) const {
+    auto frozen = ctx.frozen(encoder->values());
+    const auto& model = encoder->model();
+    const auto z = model(frozen, model.template normalise<Range::signed_unit>(frozen, ops::stop_gradient(ctx, images)));
+    auto scaled = ctx.frozen(scale->values());
+    return scale->model().normalise(scaled, z);
+  }
+};
+
+SFUMATO_END
