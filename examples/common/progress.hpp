@@ -46,6 +46,31 @@ class ProgressLine {
   std::chrono::steady_clock::time_point printed_;
 };
 
+/// Prints "encoded 300 of 10000" on stderr as work goes on: in place on a terminal, now and then elsewhere.
+class CountLine {
+ public:
+  CountLine(std::string what, sfumato::Index total) : what_(std::move(what)), total_(total), terminal_(isatty(STDERR_FILENO) != 0) {}
+  CountLine(const CountLine&) = delete;
+  CountLine& operator=(const CountLine&) = delete;
+  ~CountLine() { if (terminal_ && open_) std::fputc('\n', stderr); }
+
+  /// `more`: on what, e.g. "step 3/50".
+  void operator()(sfumato::Index done, const std::string& more = "") {
+    const auto now = std::chrono::steady_clock::now();
+    if (!terminal_ && open_ && done < total_ && now - printed_ < std::chrono::seconds(20)) return;
+    printed_ = now;
+    open_ = true;
+    std::fprintf(stderr, "%s%s %lld of %lld%s%s%s", terminal_ ? "\r\033[K" : "", what_.c_str(), static_cast<long long>(done), static_cast<long long>(total_), more.empty() ? "" : ", ", more.c_str(), terminal_ ? "" : "\n");
+    std::fflush(stderr);
+  }
+
+ private:
+  std::string what_;
+  sfumato::Index total_;
+  bool terminal_, open_ = false;
+  std::chrono::steady_clock::time_point printed_;
+};
+
 /// Trains with a progress line. Throws Error("interrupted") when Ctrl-C ended the run early.
 template <class Trainer, class Data>
 void train(Trainer& trainer, const Data& data, const sfumato::LoopOptions& options, const std::string& title) {

@@ -1,0 +1,27 @@
+// Images for training and for statistics: Fashion-MNIST, its bundled sample, or a folder.
+#pragma once
+
+#include "fashion.hpp"
+
+#include <cstdio>
+
+namespace example {
+
+/// The data named on the command line; else Fashion-MNIST where Debian puts it; else the bundled sample. Throws Error("dataset") where the
+/// images are not of Size x Size pixels and `Channels`, or have more classes than `classes`.
+template <int Size, int Channels>
+sfumato::io::ImageDataset load_images(const std::string& named, sfumato::io::Split split, int classes, bool skip_corrupt) {
+  using namespace sfumato;
+  namespace fs = std::filesystem;
+  const std::string directory = fashion_or_bundled(named);
+  const bool idx = fs::exists(fs::path(directory) / "train-images-idx3-ubyte.gz");
+  auto dataset = idx ? io::load_fashion_mnist(directory, split) : io::load_image_folder(directory, Size, Channels, skip_corrupt ? io::OnCorrupt::skip : io::OnCorrupt::fail);
+  check(dataset.height == Size && dataset.width == Size && dataset.channels == Channels, "dataset", directory, " has images of ", dataset.height, " x ", dataset.width,
+        " x ", dataset.channels, ", the model takes ", Size, " x ", Size, " x ", Channels);
+  check(dataset.classes <= classes, "dataset", directory, " has ", dataset.classes, " classes, the model takes ", classes);
+  std::fprintf(stderr, "%s: %lld images, %d classes\n", directory.c_str(), static_cast<long long>(dataset.size()), dataset.classes);
+  for (const auto& skipped : dataset.skipped) std::fprintf(stderr, "skipped: %s\n", skipped.c_str());
+  return dataset;
+}
+
+}  // namespace example

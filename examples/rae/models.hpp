@@ -1,0 +1,88 @@
+// The systems that this program knows by name: an encoder, a diffusion model in its latents, a decoder.
+#pragma once
+
+#include "../common/fashion_encoder.hpp"
+
+#include <sfumato/flow/objective.hpp>
+#include <sfumato/flow/schedule.hpp>
+#include <sfumato/models/rae.hpp>
+#include <sfumato/train/checkpoint.hpp>
+#include <sfumato/train/official_names.hpp>
+
+#include <string>
+
+namespace example {
+
+using FashionLatents = sfumato::LatentTokens<4, 128, 10>;
+/// A trunk of 96 is narrower than the token's 128: the head is what makes velocity prediction sound.
+using FashionDiTDH = sfumato::DiTDH<FashionLatents, sfumato::DiTDHTrunk<96, 6, 3>, sfumato::DDT<256, 2>>;
+/// A weaker one, to be led away from.
+using FashionGuide = sfumato::DiTDH<FashionLatents, sfumato::DiTDHTrunk<64, 2, 2>, sfumato::DDT<128, 1>>;
+using FashionDecoder = sfumato::ViTDecoder<FashionLatents, sfumato::Transformer<160, 4, sfumato::LayerNorm, sfumato::GELU, sfumato::Heads<5>, sfumato::LinearInit<sfumato::init::UniformFanIn>>, 7,
+                                           sfumato::GreyColours>;
+
+/// `Base`: of the schedule's shift (RAE: 4096). `names` of an encoder's and a decoder's parameters in the official files.
+template <class Models, int Classes, sfumato::Index Base = 4096> struct System : Models {
+  static constexpr int classes = Classes, side = Models::Decoder::side, channels = Models::Decoder::channels;
+  static constexpr bool official = side > 64;
+  using Shift = sfumato::DimensionShift<typename Models::LatentShape, Base>;
+  using Objective = sfumato::FlowObjective<sfumato::Space::v, sfumato::Space::v, sfumato::Shifted<sfumato::TruncatedLogitNormal<>, Shift>>;
+  using Grid = sfumato::ShiftedGrid<Shift>;
+};
+
+/// Fashion-MNIST with an encoder of our own. 784 values make an image there: as many dimensions need no shift.
+using Fashion = System<sfumato::RAE<FashionEncoder, FashionDiTDH, FashionDecoder>, 10, 784>;
+template <class Encoder, class Diffusion, class Decoder = sfumato::ViTDecoder_XL<Encoder::token_dim>> using ImageNet = System<sfumato::RAE<Encoder, Diffusion, Decoder>, 1000>;
+template <class Diffusion> using OnSigLIP2 = ImageNet<sfumato::SigLIP2_B, Diffusion, sfumato::ViTDecoder<sfumato::ImageNetTokens<768>, sfumato::DecoderTrunk<1152, 28, 16, sfumato::MlpRatio<32, 9>>, 16, sfumato::HalfColours>>;
+
+/// Calls `visit.template operator()<System>(name)` for every known system.
+template <class Visit> void for_each_system(Visit&& visit) {
+  using namespace sfumato;
+  visit.template operator()<Fashion>("fashion");
+  visit.template operator()<ImageNet<DINOv2_B<>, DiTDH_S<>, ViTDecoder_B<>>>("DINOv2-B/DiTDH-S/ViT-B");
+  visit.template operator()<ImageNet<DINOv2_B<>, DiTDH_S<>>>("DINOv2-B/DiTDH-S");
+  visit.template operator()<ImageNet<DINOv2_B<>, DiTDH_XL<>>>("DINOv2-B/DiTDH-XL");
+  visit.template operator()<ImageNet<DINOv2_B<>, DiT_XL<>>>("DINOv2-B/DiT-XL");
+  visit.template operator()<ImageNet<DINOv2_S<>, DiT_XL<384>>>("DINOv2-S/DiT-XL");
+  visit.template operator()<OnSigLIP2<DiTDH_XL<>>>("SigLIP2-B/DiTDH-XL");
+  visit.template operator()<ImageNet<MAE_B, DiTDH_XL<>>>("MAE-B/DiTDH-XL");
+}
+
+/// Calls `body.template operator()<System>()` for the one called `name`; throws Error("model") with the known names.
+template <class Body> void with_system(const std::string& name, Body&& body) {
+  bool found = false;
+  std::string known;
+  for_each_system([&]<class S>(const char* each) {
+    known += std::string(known.empty() ? "" : ", ") + each;
+    if (name != each) return;
+    found = true;
+    body.template operator()<S>();
+  });
+  sfumato::check(found, "model", "there is no system called '", name, "'; known are ", known);
+}
+
+/// How official files name the parameters of a model.
+inline sfumato::NameTable official_names(const sfumato::MAE_B&) { return sfumato::mae_names(); }
+inline sfumato::NameTable official_names(const sfumato::SigLIP2_B&) { return sfumato::siglip2_names(); }
+template <int Width, int Depth, int Size>
+sfumato::NameTable official_names(const sfumato::DINOv2<Width, Depth, Size>&) { return sfumato::dinov2_names(); }
+template <class Input, class Trunk, int Patch, class Colours>
+sfumato::NameTable official_names(const sfumato::ViTDecoder<Input, Trunk, Patch, Colours>&) { return sfumato::rae_decoder_names(); }
+template <class Input, class Trunk, class Head, class... Options>
+sfumato::NameTable official_names(const sfumato::DiT<Input, Trunk, Head, Options...>&) { return sfumato::dit_names(); }
+
+/// A model's weights from a file of ours, plain or a training checkpoint, or from an official one.
+template <class Model, class B, class E> void load_model(const std::string& path, sfumato::Weights<Model, B, E>& weights) {
+  if constexpr (requires { official_names(weights.model()); }) {
+    const sfumato::io::SafetensorsFile file(path);
+    const auto ours = sfumato::parameter_table(weights.model());
+    const auto held = [&](const auto& table, const std::string& prefix) {
+      return std::count_if(table.begin(), table.end(), [&](const auto& p) { return file.contains(prefix + p.name); });
+    };
+    const auto names = official_names(weights.model());
+    if (held(names.translated(ours), "") >= held(ours, sfumato::find_prefix(file, ours))) return sfumato::load_weights(path, weights, names);
+  }
+  sfumato::load_weights(path, weights);
+}
+
+}  // namespace example
