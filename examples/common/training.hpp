@@ -18,6 +18,7 @@ struct TrainingArguments : DeviceArguments {
   std::string out;
   double minutes = 0;
   bool resume = false, with_changes = false, overwrite = false, steps_given = false;
+  bool measuring = false;  ///< a trainer made now is to tell what a step takes at most, and is then thrown away
   sfumato::TrainOptions train;
   sfumato::AdamW optimiser;
   sfumato::LoopOptions loop;
@@ -102,7 +103,7 @@ sfumato::Index steps_in(double seconds, const auto& make_trainer, const auto& da
 
 /// The length of a schedule that ends: that of the interrupted run, unless another one is asked for; in a new run at most what the time
 /// is enough for, as the rate must have come down when it is up.
-sfumato::Index planned_steps(const TrainingArguments& a, const auto& make_trainer, const auto& data) {
+sfumato::Index planned_steps(TrainingArguments& a, const auto& make_trainer, const auto& data) {
   if (a.resume) {
     if (a.with_changes) return a.loop.steps;
     const auto metadata = sfumato::io::SafetensorsFile(a.loop.checkpoint).metadata();
@@ -112,7 +113,9 @@ sfumato::Index planned_steps(const TrainingArguments& a, const auto& make_traine
     return !a.steps_given || (a.minutes > 0 && planned < a.loop.steps) ? planned : a.loop.steps;
   }
   if (a.minutes == 0) return a.loop.steps;
+  a.measuring = true;
   const sfumato::Index possible = steps_in(0.93 * a.loop.seconds, make_trainer, data);
+  a.measuring = false;
   if (possible >= a.loop.steps) return a.loop.steps;
   std::fprintf(stderr, "%g minutes are enough for about %lld of %lld steps here: the schedule ends there\n", a.minutes, static_cast<long long>(possible),
                static_cast<long long>(a.loop.steps));

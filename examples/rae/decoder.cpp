@@ -5,7 +5,7 @@
 #include "commands.hpp"
 #include "models.hpp"
 
-#include <sfumato/train/decoder_objective.hpp>
+#include <sfumato/train/adversary.hpp>
 #include <sfumato/train/feature_distance.hpp>
 
 namespace example {
@@ -14,34 +14,84 @@ namespace {
 using namespace sfumato;
 
 struct Arguments : TrainingArguments {
-  std::string model = "fashion", encoder, classifier = bundled_classifier, data;
-  double tau = 0.8, perceptual_weight = 1;
+  std::string model = "fashion", encoder, perceptual, network, data;
+  double tau = 0.8, perceptual_weight = 1, adversarial_weight = 0.75, discriminator_rate = 0;
+  double discriminator_from = 6.0 / 16, adversarial_from = 8.0 / 16;  // RAE: epochs 6 and 8 of 16
   bool half_normal = false, skip_corrupt = false;
-  // The published sizes want the paper's own: --batch 512 --learning-rate 2e-4 --ema1 0.9978 ...
+  // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 512 --learning-rate 2e-4 --ema1 0.9978 ...
   Arguments() {
     out = "out/decoder";
     train = {.batch = 64, .learning_rate = 1e-3, .minimum_rate = 1e-5, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.998, .ema2 = 0.99};
-    optimiser = {.beta1 = 0.9, .beta2 = 0.95};
+    optimiser = {.beta1 = 0.9, .beta2 = 0.95, .weight_decay = 0};
     loop = {.steps = 15'000, .checkpoint_every = 500};
   }
 };
 
+/// The networks that watch over a system's decoder, and where their weights come from.
+template <class S> struct Watch {  // LPIPS and RAE's discriminator
+  using Perceptual = LPIPS<>;
+  using Discriminator = RAEDiscriminator;
+  template <class B, class E> using Distance = PerceptualDistance<Perceptual, B, E>;
+  static std::string perceptual(const Arguments& a) {
+    check(!a.perceptual.empty(), "options", "--perceptual-weights is needed: LPIPS's on VGG16");
+    return a.perceptual;
+  }
+  static std::string network(const Arguments& a) {
+    check(!a.network.empty(), "options", "--network is needed for the adversary: DINO's ViT-S/8");
+    return a.network;
+  }
+};
+template <> struct Watch<Fashion> {  // the classifier, and the encoder itself
+  using Perceptual = FashionClassifier;
+  using Discriminator = sfumato::Discriminator<FashionEncoder, 5, 2, 5>;
+  template <class B, class E> using Distance = FeatureDistance<Perceptual, B, E, 0, 1, 2, 3>;
+  static std::string perceptual(const Arguments& a) { return a.perceptual.empty() ? bundled_classifier : a.perceptual; }
+  static std::string network(const Arguments& a) { return a.network.empty() ? a.encoder : a.network; }
+};
+
 template <class S> void train(Arguments a) {
+  for (const auto& [share, what] : {std::pair{a.discriminator_from, "--discriminator-from"}, {a.adversarial_from, "--adversarial-from"}})
+    check(std::isfinite(share) && share >= 0 && share <= 1, "options", what, " must be a share of the run, from 0 to 1, found ", share);
+  check(std::isfinite(a.discriminator_rate) && a.discriminator_rate >= 0, "options", "--discriminator-rate must be finite and not negative, found ", a.discriminator_rate);
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
+    using Decoder = typename S::Decoder;
+    using Distance = typename Watch<S>::template Distance<B, E>;
     make_folder(a.out);
     plot::require_gnuplot();
     Weights<typename S::Encoder, B, E> encoder(device);
-    Weights<FashionClassifier, B, E> classifier(device);
+    Weights<typename Watch<S>::Perceptual, B, E> perceptual(device);
     load_model(a.encoder, encoder);
-    load_weights(a.classifier, classifier);
+    load_model(Watch<S>::perceptual(a), perceptual);
     const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::train, S::classes, a.skip_corrupt);
-    using Distance = FeatureDistance<FashionClassifier, B, E, 0, 1, 2, 3>;
-    using Objective = DecoderObjective<typename S::Encoder, B, E, Distance>;
-    const Objective objective{.encoder = &encoder, .distance = Distance{&classifier}, .tau = a.tau, .law = a.half_normal ? NoiseLaw::half_normal : NoiseLaw::uniform,
-                              .perceptual_weight = a.perceptual_weight};
-    const auto make = [&] { return std::make_unique<Trainer<typename S::Decoder, typename S::Decoder::ImageShape, Objective, B, E>>(device, objective, a.train, a.optimiser); };
-    run_trainer(a, {"decoder", "RAE decoder: L1 + perceptual distance", cost_of<typename S::Decoder, typename S::LatentShape>(1).macs}, make, ImageSource(dataset));
+    const ImageSource source(dataset);
+    const TrainingTitle title{"decoder", "RAE decoder: the whole loss", cost_of<Decoder, typename S::LatentShape>(1).macs};
+    const auto options_of = [&](auto objective) {
+      objective.encoder = &encoder;
+      objective.distance = Distance{&perceptual};
+      objective.tau = a.tau;
+      objective.law = a.half_normal ? NoiseLaw::half_normal : NoiseLaw::uniform;
+      objective.perceptual_weight = a.perceptual_weight;
+      objective.adversarial_weight = a.adversarial_weight;
+      return objective;
+    };
+    if (a.adversarial_weight == 0) {
+      using Objective = DecoderObjective<typename S::Encoder, B, E, Distance>;
+      run_trainer(a, title, [&] { return std::make_unique<Trainer<Decoder, typename Decoder::ImageShape, Objective, B, E>>(device, options_of(Objective{}), a.train, a.optimiser); }, source);
+      return;
+    }
+    using T = DecoderTrainer<typename S::Encoder, Decoder, typename Watch<S>::Discriminator, Distance, B, E>;
+    typename T::Network network(device);
+    load_model(Watch<S>::network(a), network);
+    run_trainer(a, title, [&] {
+      const auto step_at = [&](double share) { return a.measuring ? Index{0} : Index(share * double(a.loop.steps)); };
+      auto objective = options_of(typename T::Objective{});
+      objective.adversarial_from = step_at(std::max(a.discriminator_from, a.adversarial_from));
+      typename T::CriticOptions critic{a.train, a.optimiser, step_at(a.discriminator_from)};
+      critic.train.total_steps = std::max<Index>(1, a.loop.steps - critic.from);
+      if (a.discriminator_rate > 0) critic.train.learning_rate = a.discriminator_rate;
+      return std::make_unique<T>(device, objective, network, a.train, a.optimiser, critic);
+    }, source);
   });
 }
 
@@ -50,19 +100,24 @@ template <class S> void train(Arguments a) {
 void add_train_decoder(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("train-decoder", "train the decoder on noised latents");
-  command->add_option("--model", a->model, "fashion, or a published system, e.g. DINOv2-B/DiTDH-S")->capture_default_str();
+  command->add_option("--model", a->model, "fashion, or a published system, e.g. DINOv2-B/DiTDH-S/ViT-B")->capture_default_str();
   command->add_option("--encoder", a->encoder, "safetensors of the encoder")->required();
-  command->add_option("--classifier", a->classifier, "whose features tell images apart")->capture_default_str();
   command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of images per class");
   command->add_option("--tau", a->tau, "the most noise that is added to a latent; 0: none")->capture_default_str();
   command->add_flag("--half-normal", a->half_normal, "noise of |N(0, tau^2)| as in the paper's text, not of tau U(0, 1) as in its code");
   command->add_option("--perceptual", a->perceptual_weight, "weight of the perceptual distance")->capture_default_str();
+  command->add_option("--perceptual-weights", a->perceptual, "safetensors of the network whose features tell images apart: LPIPS on VGG16; for fashion the bundled classifier if left out");
+  command->add_option("--adversarial", a->adversarial_weight, "weight of the adversary's opinion; 0: none is trained")->capture_default_str();
+  command->add_option("--network", a->network, "safetensors of the network that the adversary sees by: DINO's ViT-S/8; for fashion the encoder if left out");
+  command->add_option("--discriminator-from", a->discriminator_from, "share of the run after which the adversary is trained")->capture_default_str();
+  command->add_option("--adversarial-from", a->adversarial_from, "share of the run after which the decoder heeds it")->capture_default_str();
+  command->add_option("--discriminator-rate", a->discriminator_rate, "the adversary's learning rate; 0: the decoder's")->capture_default_str();
   command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_training_options(*command, *a);
   command->callback([a, command] {
     with_system(a->model, [&]<class S>() {
       prepare_training(*command, *a);
-      if constexpr (std::is_same_v<S, Fashion>) train<S>(*a);
+      if constexpr (parameter_count<typename S::Decoder>() < 100'000'000) train<S>(*a);
       else throw Error("model", text("the decoder of '", a->model, "' is too large to be trained by this program"));
     });
   });

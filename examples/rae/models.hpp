@@ -5,6 +5,7 @@
 
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/flow/schedule.hpp>
+#include <sfumato/models/lpips.hpp>
 #include <sfumato/models/rae.hpp>
 #include <sfumato/train/checkpoint.hpp>
 #include <sfumato/train/official_names.hpp>
@@ -70,6 +71,9 @@ template <class Input, class Trunk, int Patch, class Colours>
 sfumato::NameTable official_names(const sfumato::ViTDecoder<Input, Trunk, Patch, Colours>&) { return sfumato::rae_decoder_names(); }
 template <class Input, class Trunk, class Head, class... Options>
 sfumato::NameTable official_names(const sfumato::DiT<Input, Trunk, Head, Options...>&) { return sfumato::dit_names(); }
+
+inline sfumato::NameTable official_names(const sfumato::LPIPS<>&) { return sfumato::lpips_names(); }
+inline sfumato::NameTable official_names(const sfumato::DINO_S8&) { return sfumato::dino_names(); }
 
 /// A model's weights from a file of ours, plain or a training checkpoint, or from an official one.
 template <class Model, class B, class E> void load_model(const std::string& path, sfumato::Weights<Model, B, E>& weights) {

@@ -1,5 +1,9 @@
 // Where gradients flow, and where they do not.
 #include "autodiff/support.hpp"
+#include "check_error.hpp"
+
+#include <type_traits>
+#include <utility>
 
 using namespace autodiff_test;
 
@@ -242,4 +246,124 @@ TEST_CASE("two models on one tape: each has its own weights and gradients") {
   Numbers both = student;
   both.insert(both.end(), teacher.begin(), teacher.end());
   CHECK(chain.parameter_gradients() == both);
+}
+
+TEST_CASE("frozen: a model with weights of its own, to which nothing flows; in inference the same call") {
+  Training<Map> t;
+  Weights<Map, Cpu> other(t.device, 7);
+  const auto through = [&](auto& ctx, const auto& x) {
+    auto frozen = ctx.frozen(other.values());
+    return other.model()(frozen, x);
+  };
+  Ctx ctx = t.context();
+  auto x = input<X>(ctx, 2, 1);
+  ctx.require_gradient(x);
+  const auto y = through(ctx, t.weights.model()(ctx, x));
+  const Numbers value = host(ctx, y);
+  ctx.backward(loss_of(ctx, y));
+  const Numbers d_x = gradient(ctx, x), d = t.parameter_gradients();
+  CHECK(!all_zero(d));  // of the model in front, whose layout is the same: what flowed to the frozen one would be in it
+  Array<Cpu, float> not_asked_for(t.device, other.size());
+  t.zero();
+  Ctx again = t.context(), teacher = again.with(other.values(), not_asked_for);
+  auto leaf = input<X>(again, 2, 1);
+  again.require_gradient(leaf);
+  again.backward(loss_of(again, other.model()(teacher, t.weights.model()(again, leaf))));
+  CHECK(gradient(again, leaf) == d_x);
+  CHECK(t.parameter_gradients() == d);
+
+  Run<Cpu> run(t.workspace, t.weights.values());
+  CHECK(host(run, through(run, t.weights.model()(run, input<X>(run, 2, 1)))) == value);
+}
+
+TEST_CASE("value_and_gradient: what backward gives, at once, and the tape is as long as it was") {
+  Training<Two> t;
+  Ctx ctx = t.context(), frozen = ctx.frozen(t.weights.values());
+  const Two& model = t.weights.model();
+  const auto f = [&](Ctx& c, const auto& h) { return loss_of(c, ops::silu(c, model.head(c, h))); };
+  const auto numbers_of = [&](const auto& one, const auto& two) { return std::pair{host(ctx, one), host(ctx, two)}; };
+
+  auto h = input<X>(ctx, 2, 1);
+  ctx.require_gradient(h);
+  const auto loss = f(frozen, h);
+  ctx.backward(loss);
+  const std::pair expected{host(ctx, loss), gradient(ctx, h)};
+
+  auto x = input<X>(ctx, 2, 2);
+  ctx.require_gradient(x);
+  const auto mid = model.trunk(ctx, x);  // what stands on the tape stays there, and gets nothing
+  const std::size_t length = t.tape.size();
+  CHECK(length > 0);
+  const auto found = ops::value_and_gradient(frozen, f, input<X>(ctx, 2, 1));
+  CHECK(t.tape.size() == length);
+  CHECK(numbers_of(found.value, found.gradient) == expected);
+  const auto at_mid = ops::value_and_gradient(frozen, f, mid);
+  CHECK(t.tape.size() == length);
+  CHECK(!ctx.flows(at_mid.value));
+  CHECK(!ctx.flows(at_mid.gradient));
+  CHECK(gradient(ctx, x).empty());
+  CHECK(all_zero(t.parameter_gradients()));
+
+  // Of a function that does not look at its argument.
+  const auto constant = ops::value_and_gradient(frozen, [&](Ctx& c, const auto& v) { return f(c, ops::stop_gradient(c, v)); }, input<X>(ctx, 2, 1));
+  CHECK(host(ctx, constant.value) == expected.first);
+  CHECK(all_zero(host(ctx, constant.gradient)));
+  CHECK(t.tape.size() == length);
+  t.tape.clear();
+}
+
+TEST_CASE("with_gradient: a value whose gradient is known, as if it were recorded") {
+  Training<Two> t;
+  const Two& model = t.weights.model();
+  const auto run = [&](bool recorded) {
+    t.zero();
+    Ctx ctx = t.context(), frozen = ctx.frozen(t.weights.values());
+    const auto f = [&](Ctx& c, const auto& h) { return loss_of(c, ops::silu(c, model.head(c, h))); };
+    auto x = input<X>(ctx, 2, 1);
+    ctx.require_gradient(x);
+    const auto mid = model.trunk(ctx, x);
+    const auto put_together = [&] {
+      const auto known = ops::value_and_gradient(frozen, f, mid);
+      return ops::with_gradient(ctx, known.value, mid, known.gradient);
+    };
+    const auto loss = recorded ? f(frozen, mid) : put_together();
+    Step out;
+    out.value = host(ctx, loss);
+    ctx.backward(ops::combine(ctx, 3, loss, 0.5, loss_of(ctx, mid)));  // beside another that uses the same value
+    out.d_x = gradient(ctx, x), out.d_parameters = t.parameter_gradients();
+    return out;
+  };
+  const Step expected = run(true), found = run(false);
+  CHECK(found.value == expected.value);
+  CHECK(!all_zero(found.d_x));
+  for (std::size_t i = 0; i < expected.d_x.size(); ++i) CHECK(found.d_x[i] == doctest::Approx(expected.d_x[i]).epsilon(1e-5));
+  for (std::size_t i = 0; i < expected.d_parameters.size(); ++i) CHECK(found.d_parameters[i] == doctest::Approx(expected.d_parameters[i]).epsilon(1e-5));
+  CHECK(all_zero({found.d_parameters.begin() + model.head.weight.offset, found.d_parameters.end()}));
+
+  // Where nothing flows to x, nothing is recorded.
+  Ctx ctx = t.context();
+  const auto x = input<X>(ctx, 2, 1);
+  const auto square = [](Ctx& c, const auto& v) { return ops::sum_all(c, ops::multiply(c, v, v)); };
+  const auto known = ops::value_and_gradient(ctx, square, x);
+  CHECK(!ctx.flows(ops::with_gradient(ctx, known.value, x, known.gradient)));
+  CHECK(t.tape.size() == 0);
+  check_error([&] { ops::with_gradient(ctx, known.value, input<X>(ctx, 3, 1), known.gradient); }, "batch", {"3", "2"});
+}
+
+TEST_CASE("with_gradient in bf16: the value is wide, its gradient is not") {
+  Cpu device{1};
+  Workspace<Cpu> workspace{device};
+  Tape<Cpu, bf16> tape{workspace};
+  Record<Cpu, bf16> ctx(tape, nullptr, nullptr);
+  auto x = input<X>(ctx, 2, 1);
+  ctx.require_gradient(x);
+  const auto known = ops::value_and_gradient(ctx, [](auto& c, const auto& v) { return ops::sum_all(c, ops::multiply(c, v, v)); }, x);
+  const auto y = ops::with_gradient(ctx, known.value, x, known.gradient);
+  static_assert(std::is_same_v<decltype(y)::element, float> && std::is_same_v<decltype(known.gradient)::element, bf16>);
+  ctx.backward(y, 0.25);
+  const Numbers at = host(ctx, x), gradient_at = host(ctx, known.gradient);
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    CHECK(gradient_at[i] == 2 * at[i]);
+    CHECK(static_cast<float>(ctx.gradient_of(x)[i]) == at[i] / 2);
+  }
 }

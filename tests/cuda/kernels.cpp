@@ -3,6 +3,8 @@
 
 #include <sfumato/backend/cuda/instantiate.hpp>
 #include <sfumato/nn/layers.hpp>
+#include <sfumato/ops/gather.hpp>
+#include <sfumato/ops/window.hpp>
 
 #include <doctest/doctest.h>
 
@@ -14,8 +16,16 @@ template void instantiate_kernels<emulated::Api, float>();
 template void instantiate_kernels<emulated::Api, double>();
 template void instantiate_kernels<emulated::Api, bf16>();
 template void instantiate_loops<emulated::Api, ops::PointwiseLoops<DyT::Tanh>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::Abs>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::LeakyReLU<>>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::Reciprocal>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::Hinge<1>>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::Hinge<-1>>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::EightBits>>();
 template void instantiate_loops<emulated::Api, ops::FourierLoops>();
 template void instantiate_loops<emulated::Api, ops::ChannelAffineLoops>();
+template void instantiate_loops<emulated::Api, ops::GatherLoops>();
+template void instantiate_loops<emulated::Api, ops::WindowLoops>();
 }  // namespace sfumato::inline v0_1::backend::cuda
 
 namespace {

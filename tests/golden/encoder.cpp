@@ -111,13 +111,21 @@ TEST_CASE("encoders: a tiny DINOv2 with registers, its positions resampled, its 
 TEST_CASE("encoders: a tiny SigLIP2") { verify<TinySigLIP, 12>(siglip2_names(), -.236256, {.208801, -.572801, .212829, .880231}, {1.419938, .159776, 1.605058, 1.503604}); }
 TEST_CASE("encoders: a tiny MAE, its positions resampled") { verify<TinyMAE, 12>(mae_names(), -.249389, {.308692, -1.222163, .549307, .766166}, {1.460258, .204937, 1.647324, 1.654282}); }
 
-TEST_CASE("encoders: the weights of both bicubic kernels") {
+TEST_CASE("encoders: the weights of the bicubic and bilinear kernels") {
   check_row(row<InterpolationTable<Interpolation::cubic_antialiased, 37, 16>>(0), {{0, .387186}, {1, .441451}, {2, .209256}, {3, -.003056}, {4, -.031817}, {5, -.003020}});
   check_row(row<InterpolationTable<Interpolation::cubic_antialiased, 37, 16>>(8),
             {{15, -.007093}, {16, -.031870}, {17, .018384}, {18, .243594}, {19, .428314}, {20, .320481}, {21, .074068}, {22, -.029513}, {23, -.016364}});
   check_row(row<InterpolationTable<Interpolation::cubic, 256, 224>>(0), {{0, .942784}, {1, .060769}, {2, -.003553}});
   check_row(row<InterpolationTable<Interpolation::cubic, 256, 224>>(1), {{0, -.099216}, {1, .908983}, {2, .217292}, {3, -.027059}});
   for (int i = 0; i < 5; ++i) check_row(row<InterpolationTable<Interpolation::cubic_antialiased, 5, 5>>(i), {{i, 1}});
+  using Up = InterpolationTable<Interpolation::linear, 4, 8>;  // by hand
+  check_row(row<Up>(0), {{0, 1}});
+  check_row(row<Up>(1), {{0, .75}, {1, .25}});
+  check_row(row<Up>(2), {{0, .25}, {1, .75}});
+  check_row(row<Up>(6), {{2, .25}, {3, .75}});
+  check_row(row<Up>(7), {{3, 1}});
+  for (int i = 0; i < 4; ++i) check_row(row<InterpolationTable<Interpolation::linear, 8, 4>>(i), {{2 * i, .5}, {2 * i + 1, .5}});
+  for (int i = 0; i < 4; ++i) check_row(row<InterpolationTable<Interpolation::linear, 12, 4>>(i), {{3 * i + 1, 1}});  // no antialiasing: every third
 }
 
 TEST_CASE("encoders: the official names and shapes of DINOv2-B") {

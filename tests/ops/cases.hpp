@@ -8,7 +8,9 @@
 #include <sfumato/nn/embeddings.hpp>
 #include <sfumato/ops/attention.hpp>
 #include <sfumato/ops/einsum.hpp>
+#include <sfumato/ops/gather.hpp>
 #include <sfumato/ops/loss.hpp>
+#include <sfumato/ops/window.hpp>
 
 #include <array>
 #include <string_view>
@@ -33,14 +35,16 @@ struct Case {
   static constexpr bool draws = false;       ///< training differs from inference by design
   static constexpr bool rounds_twice = false;  ///< training rounds an intermediate that inference keeps wide: bf16 differs
   static constexpr double margin = 0;        ///< inputs stay this far from zero: a kink
+  static constexpr bool distinct = false;    ///< no two elements of an input are equal, nor near each other: a maximum has a kink there
   static constexpr Index macs = 0;           ///< of the whole batch
+  static constexpr Index numbers_kept = 0;   ///< bytes of what is no element and not counted: where tokens go, for example
 };
 
 // Elementwise and gated non-linearities ---------------------------------------------------------------------------------
 
-template <auto Act> struct Activate : Case {
+template <auto Act, int Percent = 1> struct Activate : Case {
   static constexpr std::string_view ops = "activation";
-  static constexpr double margin = 0.01;  // some have a kink
+  static constexpr double margin = Percent * 0.01;  // some have a kink, or a pole
   using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::activation(ctx, x, Act); }
 };
@@ -77,15 +81,16 @@ struct Softmax : Case {
 constexpr bool fuses(Activation act) { return act != Activation::none; }
 template <ops::Pointwise F> constexpr bool fuses(F) { return false; }
 
+template <class W, bool WithBias> struct WeightAndBias {  // W: (out, ...)
+  Param<W> weight;
+  std::conditional_t<WithBias, Param<Shape<extent<W, 0>>>, None> bias;
+  static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight), visit("bias", self.bias); }
+};
 template <bool WithBias, auto Act> struct LinearMap : Case {
   static constexpr std::string_view ops = "linear";
   static constexpr bool rounds_twice = fuses(Act);
   static constexpr Index macs = 2 * 4 * 16 * 12;
-  struct Parameters {
-    Param<Shape<12, 16>> weight;
-    std::conditional_t<WithBias, Param<Shape<12>>, None> bias;
-    static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight), visit("bias", self.bias); }
-  };
+  using Parameters = WeightAndBias<Shape<12, 16>, WithBias>;
   using Values = Inputs<Shape<dynamic, 4, 16>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::linear(ctx, x, p.weight, p.bias, Act); }
 };
@@ -234,6 +239,16 @@ struct Mean : Case {
   using Values = Inputs<Shape<dynamic, 4, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::mean<1>(ctx, x); }
 };
+struct SumAll : Case {
+  static constexpr std::string_view ops = "sum_all";
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::sum_all(ctx, x); }
+};
+struct MeanAll : Case {
+  static constexpr std::string_view ops = "mean_all";
+  using Values = Inputs<Shape<dynamic, 4, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::mean_all(ctx, x); }
+};
 template <class S> struct AddParameter : Case {
   static constexpr std::string_view ops = "add_parameter";
   struct Parameters {
@@ -270,6 +285,62 @@ template <ops::PatchOrder Order> struct Unpatchify : Case {
   static constexpr std::string_view ops = "unpatchify";
   using Values = Inputs<Shape<dynamic, 4, 12>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::unpatchify<2, 3, Order>(ctx, x); }
+};
+
+// Places: picked, unfolded, pooled, moved ---------------------------------------------------------------------------------
+
+template <int Count> struct Gather : Case {  // of each sample others
+  static constexpr std::string_view ops = "gather";
+  static constexpr Index numbers_kept = 64;
+  static constexpr std::array<int, 10> tokens{4, 0, 2, 1, 3, 0, 3, 1, 4, 2};
+  using Values = Inputs<Shape<dynamic, 5, 8>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::gather<Count>(ctx, x, std::span(tokens).template first<batch * Count>()); }
+};
+template <int Kernel> struct UnfoldCircular : Case {
+  static constexpr std::string_view ops = "unfold_circular";
+  using Values = Inputs<Shape<dynamic, 5, 4>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::unfold_circular<Kernel>(ctx, x); }
+};
+template <int Kernel> struct Unfold : Case {  // a grid of 3 x 3, which the larger windows all cross
+  static constexpr std::string_view ops = "unfold";
+  using Values = Inputs<Shape<dynamic, 9, 4>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::unfold<Kernel>(ctx, x); }
+};
+template <bool WithBias> struct CircularConvolution : Case {
+  static constexpr std::string_view ops = "circular_convolution";
+  static constexpr Index macs = 2 * 8 * 4 * 3 * 6;
+  using Parameters = WeightAndBias<Shape<6, 4, 3>, WithBias>;
+  using Values = Inputs<Shape<dynamic, 8, 4>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::circular_convolution<3>(ctx, x, p.weight, p.bias); }
+};
+template <bool WithBias> struct Convolution : Case {
+  static constexpr std::string_view ops = "convolution";
+  static constexpr Index macs = 2 * 16 * 4 * 9 * 6;
+  using Parameters = WeightAndBias<Shape<6, 4, 3, 3>, WithBias>;
+  using Values = Inputs<Shape<dynamic, 16, 4>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::convolution<3>(ctx, x, p.weight, p.bias); }
+};
+struct MaxPool : Case {
+  static constexpr std::string_view ops = "max_pool";
+  static constexpr bool distinct = true;
+  using Values = Inputs<Shape<dynamic, 16, 4>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::max_pool(ctx, x); }
+};
+struct Translate : Case {
+  static constexpr std::string_view ops = "translate";
+  static constexpr Index numbers_kept = 64;
+  static constexpr std::array<int, 4> shifts{1, -2, 0, 3};
+  using Values = Inputs<Shape<dynamic, 3, 4, 5>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::translate(ctx, x, std::span(shifts)); }
+};
+struct Recomputed : Case {  // of two inputs, and a parameter beside them
+  static constexpr std::string_view ops = "recompute";
+  static constexpr Index macs = 2 * 4 * 16 * 12;
+  using Parameters = LinearMap<true, Activation::none>::Parameters;
+  using Values = Inputs<Shape<dynamic, 4, 16>, Shape<dynamic, 4, 12>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x, const auto& y) {
+    return ops::recompute(ctx, [p](auto& c, const auto& u, const auto& v) { return ops::multiply(c, ops::silu(c, ops::linear(c, u, p.weight, p.bias)), v); }, x, y);
+  }
 };
 
 // Norms -----------------------------------------------------------------------------------------------------------------
@@ -424,8 +495,12 @@ using Cases = std::tuple<
     EinsumWithParameter<Shape<dynamic, 4, 8>, Shape<12, 8>, "b n d, m d -> b n m", 2 * 4 * 12 * 8>,
     EinsumWithParameter<Shape<dynamic, 4, 2, 8>, Shape<6, 8, 2>, "b n h d, m d h -> b m h n", 2 * 4 * 2 * 8 * 6>, SelfAttend<false, 0, false>, SelfAttend<true, 0, false>, SelfAttend<false, 4, true>,
     SelfAttend<true, 4, true>, Attend, Combine, Scale, Add, AddToItself, Subtract, Multiply, Square, CombineSamples, ScaleSamples, Reshape,
-    Slice<1, 1, 3>, Slice<2, 4, 8>, Concat<1>, Concat<2>, Permute, Broadcast<1>, Broadcast<2>, Broadcast<3>, Sum<1>, Sum<2>, Mean, AddParameter<Shape<1, 4, 8>>, AddParameter<Shape<8>>, MultiplyParameter<Shape<8>>, MultiplyParameter<Shape<1>>, ParameterAsValue,
-    Activate<DyT::Tanh{}>, DynamicTanh,
+    Slice<1, 1, 3>, Slice<2, 4, 8>, Concat<1>, Concat<2>, Permute, Broadcast<1>, Broadcast<2>, Broadcast<3>, Sum<1>, Sum<2>, Mean,
+    AddParameter<Shape<1, 4, 8>>, AddParameter<Shape<8>>, MultiplyParameter<Shape<8>>, MultiplyParameter<Shape<1>>, MultiplyParameter<Shape<1, 4, 8>>, ParameterAsValue,
+    SumAll, MeanAll, Activate<DyT::Tanh{}>, Activate<ops::Abs{}>, Activate<ops::LeakyReLU<>{}>, Activate<ops::Reciprocal{}, 50>, Activate<ops::Hinge<1>{}>, Activate<ops::Hinge<-1>{}>,
+    Activate<ops::EightBits{}>, DynamicTanh,
+    Gather<3>, Gather<5>, UnfoldCircular<3>, UnfoldCircular<5>, Unfold<1>, Unfold<3>, Unfold<5>, CircularConvolution<true>, CircularConvolution<false>,
+    Convolution<true>, Convolution<false>, MaxPool, Translate, Recomputed,
     Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,

@@ -178,3 +178,14 @@ TEST_CASE("weighted squared error is a mean over samples of means over elements"
     for (std::size_t i = b * 32; i < (b + 1) * 32; ++i) loss += WeightedMse::weight[b] * std::pow(problem.inputs[0][i] - problem.inputs[1][i], 2) / 64;
   CHECK(g.value[0] == doctest::Approx(loss).epsilon(1e-13));
 }
+
+TEST_CASE("a sum over everything, and a mean, are wide scalars") {
+  Tested device;
+  Workspace<Tested> workspace(device);
+  Run<Tested, bf16> ctx(workspace, nullptr);
+  const auto x = ops::input<Shape<dynamic, 3, 1>>(ctx, Values(999, 1.0));
+  const auto sum = ops::sum_all(ctx, x), mean = ops::mean_all(ctx, x);
+  static_assert(std::is_same_v<typename decltype(sum)::shape, Shape<>> && std::is_same_v<typename decltype(sum)::element, float>);
+  CHECK(host(ctx, sum) == Values{999});  // no bf16
+  CHECK(host(ctx, mean)[0] == doctest::Approx(1));
+}

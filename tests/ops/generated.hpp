@@ -109,7 +109,7 @@ template <class List> void check_costs() {
       const Problem<C> problem(22);
       const auto compare = [&]<class E>(std::type_identity<E>) {
         Bench<C, Tested, E> bench(problem);
-        const Index bytes = cost.saved * Index(sizeof(E)) + cost.saved_wide * Index(sizeof(compute_t<E>)), kept = Index(bench.kept_bytes());
+        const Index bytes = cost.saved * Index(sizeof(E)) + cost.saved_wide * Index(sizeof(compute_t<E>)) + C::numbers_kept, kept = Index(bench.kept_bytes());
         if constexpr (std::is_same_v<E, bf16>) CHECK((kept >= bytes && kept < bytes + 8 * 64));  // a few blocks, each rounded up to 64 bytes
         else CHECK(kept == bytes);
       };

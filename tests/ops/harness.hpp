@@ -63,6 +63,20 @@ inline Values values(Index n, std::uint64_t seed, std::uint32_t number, double m
   return x;
 }
 
+/// In the order of `x`, whole numbers over a power of two, two apart: all exact in bf16.
+inline Values spread(const Values& x) {
+  REQUIRE(x.size() <= 256);
+  double unit = 1;
+  while (unit * static_cast<double>(x.size()) > 1) unit /= 2;
+  Values y;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    double below = 0;
+    for (std::size_t j = 0; j < x.size(); ++j) below += x[j] < x[i] || (x[j] == x[i] && j < i);
+    y.push_back((2 * below + 1 - static_cast<double>(x.size())) * unit);
+  }
+  return y;
+}
+
 template <class E> std::vector<E> as(const Values& x) {
   std::vector<E> y;
   y.reserve(x.size());
@@ -86,6 +100,8 @@ template <class C> struct Problem {
   explicit Problem(std::uint64_t s) : seed(s) {
     weights = values(bind(parameters), seed, 1000);
     [this]<class... S>(Inputs<S...>) { (inputs.push_back(values(C::batch * S::row, seed, std::uint32_t(inputs.size()), C::margin)), ...); }(typename C::Values{});
+    if constexpr (C::distinct)
+      for (Values& x : inputs) x = spread(x);
   }
   Values output_weights(std::size_t n) const { return values(Index(n), seed, 2000); }
 };

@@ -1,58 +1,12 @@
-// Where gradients flow, and what is kept for them.
+// Gradients of one thing inside of another. (`stop_gradient` and `recompute`: ops/recompute.hpp.)
 #pragma once
 
 #include <sfumato/autodiff/count.hpp>
 #include <sfumato/autodiff/record.hpp>
-
-#include <tuple>
+#include <sfumato/ops/recompute.hpp>
 
 SFUMATO_BEGIN
 namespace ops {
-
-/// The same data; no gradient flows back through it.
-template <class Ctx, AnyValue X> constexpr auto stop_gradient(Ctx&, X x) {
-  if constexpr (Ctx::recording) x.handle.slot = {};
-  return x;
-}
-
-/// `f(ctx, inputs...)`, keeping only its inputs: the backward pass runs it again (Chen et al. 2016). `f` must use nothing
-/// but its arguments, parameters and the step's random numbers, and is copied.
-template <class F, class Ctx, AnyValue... X> constexpr auto recompute(Ctx& ctx, F f, const X&... inputs) {
-  if constexpr (Ctx::counting) {
-    (ctx.save(inputs), ...);
-    return ctx.without_saving([&](Ctx& inner) { return f(inner, inputs...); });
-  } else if constexpr (!Ctx::recording) {
-    return f(ctx, inputs...);
-  } else {
-    // Recorded and forgotten at once: the ops see the same context in both passes, so both give the same bits.
-    const std::size_t mark = ctx.mark();
-    auto y = f(ctx, ops::stop_gradient(ctx, inputs)...);
-    const bool needed = ctx.flows(y) || (ctx.flows(inputs) || ...);
-    ctx.forget_down_to(mark);
-    y = ops::stop_gradient(ctx, y);
-    ctx.record(y, needed, [f, kept = std::make_tuple(inputs...)](Ctx& c, auto& slot) {
-      std::apply(
-          [&](const auto&... original) {
-            auto leaves = std::make_tuple(original...);
-            std::apply([&](auto&... leaf) { ((leaf.handle.slot ? c.require_gradient(leaf) : void()), ...); }, leaves);
-            const std::size_t start = c.mark();
-            auto again = std::apply([&](const auto&... leaf) { return f(c, leaf...); }, leaves);
-            c.move_gradient(slot, again.handle.slot);
-            c.run_down_to(start);
-            std::apply(
-                [&](auto&... leaf) {
-                  const auto send = [&](auto& from, const auto& to) {
-                    if (from.handle.slot && from.handle.slot.gradient()) c.move_gradient(from.handle.slot, to.handle.slot);
-                  };
-                  (send(leaf, original), ...);
-                },
-                leaves);
-          },
-          kept);
-    });
-    return y;
-  }
-}
 
 /// A scalar and its gradient at one of the values it was made from.
 template <class Y, class G> struct ValueAndGradient {
@@ -79,6 +33,7 @@ template <class F, class Ctx, AnyValue X> auto value_and_gradient(Ctx& ctx, F&& 
 /// A scalar that was computed already, and whose gradient at x is known: what `value_and_gradient` gave, put together by hand.
 template <class Ctx, AnyValue Y, AnyValue X, AnyValue G> auto with_gradient(Ctx& ctx, const Y& value, const X& x, const G& gradient) requires (Ctx::recording) {
   require<rule::ScalarLoss<Y::shape::row>, rule::SameShape<X, typename X::shape, typename G::shape>, rule::SameElement<X, typename X::element, typename G::element>>();
+  require_same_batch("with_gradient", x, gradient);
   using T = typename X::element;
   auto y = ctx.template make<typename Y::shape, typename Y::element>(1);
   y.handle.data = value.handle.data;

@@ -44,7 +44,6 @@ template <Interpolation Kind, int In, int Out> struct InterpolationTable {
   }
 
  private:
-  /// Keys 1981.
   static double kernel(double x, double a) {
     x = std::abs(x);
     if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;

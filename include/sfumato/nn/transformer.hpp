@@ -30,7 +30,7 @@ template <int Width, int NumHeads, bool WithQKNorm, bool WithRotary, bool WithBi
   template <int Prefix, class Ctx, AnyValue X>
   constexpr auto operator()(Ctx& ctx, const X& x, std::integral_constant<int, Prefix>) const {
     constexpr int patches = extent<typename X::shape, axis::tokens> - Prefix;
-    constexpr int grid = [] { int g = 1; while (g * g < patches) ++g; return g; }();
+    constexpr int grid = ops::square_side<patches>;
     if constexpr (WithRotary) {
       require<rule::RotaryHeadDim<head_dim>, rule::SquareGrid<patches, grid * grid>>();
       return proj(ctx, ops::self_attention<NumHeads, layer::RotaryTable<grid, head_dim, Prefix>>(ctx, qkv(ctx, x), q_norm, k_norm, 1e-6));

@@ -4,6 +4,7 @@
 #include <sfumato/backend/kernels.hpp>
 #include <sfumato/ops/operands.hpp>
 
+#include <cmath>
 #include <concepts>
 #include <ratio>
 #include <tuple>
@@ -38,6 +39,24 @@ template <class Slope = std::ratio<2, 10>> struct LeakyReLU {
 
  private:
   static constexpr double slope = double(Slope::num) / double(Slope::den);
+};
+/// 1 / x.
+struct Reciprocal {
+  template <class T> static SFUMATO_HD T value(T x) { return 1 / x; }
+  template <class T> static SFUMATO_HD T derivative(T x) { return -1 / (x * x); }
+};
+/// max(0, 1 + Sign x); its derivative where that is 0 is taken for 0.
+template <int Sign> struct Hinge {
+  template <class T> static SFUMATO_HD T value(T x) { return 1 + Sign * x > 0 ? 1 + Sign * x : T(0); }
+  template <class T> static SFUMATO_HD T derivative(T x) { return 1 + Sign * x > 0 ? T(Sign) : T(0); }
+};
+/// A value in [-1, 1] as an image of 8 bits has it; others are clamped. Its derivative is 0.
+struct EightBits {
+  template <class T> static SFUMATO_HD T value(T x) {
+    const T within = x < -1 ? T(-1) : x > 1 ? T(1) : x;
+    return std::floor((within + 1) * T(127.5) + T(0.5)) / T(127.5) - 1;
+  }
+  template <class T> static SFUMATO_HD T derivative(T) { return T(0); }
 };
 
 namespace detail {

@@ -357,7 +357,7 @@ template <int Patch, int Channels, PatchOrder Order, class Ctx, AnyValue X> cons
   using S = typename X::shape;
   require_operands<name::patchify, Ctx, X>();
   require<rule::BatchedRank<name::patchify, S, 3>, rule::TokenDim<extent<S, 2>, Channels * Patch * Patch>>();
-  constexpr int grid = [] { int g = 1; while (g * g < extent<S, 1>) ++g; return g; }();
+  constexpr int grid = square_side<extent<S, 1>>;
   require<rule::SameShape<name::patchify, Shape<extent<S, 1>>, Shape<grid * grid>>>();
   auto y = ctx.template make<Shape<dynamic, Channels, grid * Patch, grid * Patch>>(x.batch);
   if constexpr (!Ctx::counting) {

@@ -2,8 +2,8 @@
 // `translate`, which takes images.
 #pragma once
 
-#include <sfumato/autodiff/gradient.hpp>
 #include <sfumato/ops/linear.hpp>
+#include <sfumato/ops/recompute.hpp>
 
 #include <algorithm>
 #include <span>
@@ -13,6 +13,7 @@ SFUMATO_BEGIN
 namespace ops {
 namespace name {
 struct unfold;
+struct convolution;
 struct max_pool;
 struct translate;
 }  // namespace name
@@ -146,18 +147,20 @@ template <int Kernel, class Ctx, AnyValue X> constexpr auto unfold(Ctx& ctx, con
   using S = typename X::shape;
   constexpr int places = extent<S, 1>, side = square_side<places>;
   require_operands<name::unfold, Ctx, X>();
-  require<rule::BatchedRank<name::unfold, S, 3>, rule::SquarePlaces<places, side * side>, rule::KernelSize<Kernel, 2 * side>>();
+  require<rule::BatchedRank<name::unfold, S, 3>, rule::SquarePlaces<places, side * side>, rule::KernelSize<Kernel, Kernel>>();
   return detail::unfolded<Kernel * Kernel>(ctx, x, {side, side, width_of<S>, Kernel, Kernel, 0});
 }
 
 /// A 1-D convolution on a ring: x (batch, n, C), weight (out, C, Kernel), bias (out) or None; y (batch, n, out). Neighbours are gathered
 /// again in the backward pass rather than kept.
 template <int Kernel, class Ctx, AnyValue X, IsParam W, class Bias> constexpr auto circular_convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
+  require<rule::SameShape<name::convolution, typename W::shape, Shape<extent<typename W::shape, 0>, width_of<typename X::shape>, Kernel>>>();
   return recompute(ctx, [weight, bias](Ctx& c, const X& v) { return linear(c, unfold_circular<Kernel>(c, v), weight, bias); }, x);
 }
 /// A 2-D convolution that keeps the grid's size: x (batch, side^2, C), weight (out, C, Kernel, Kernel), bias (out) or None; y (batch, side^2,
 /// out). Neighbours are gathered again in the backward pass rather than kept.
 template <int Kernel, class Ctx, AnyValue X, IsParam W, class Bias> constexpr auto convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
+  require<rule::SameShape<name::convolution, typename W::shape, Shape<extent<typename W::shape, 0>, width_of<typename X::shape>, Kernel, Kernel>>>();
   return recompute(ctx, [weight, bias](Ctx& c, const X& v) { return linear(c, unfold<Kernel>(c, v), weight, bias); }, x);
 }
 

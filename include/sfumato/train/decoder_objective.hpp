@@ -53,7 +53,7 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
   template <class Ctx, class Decoder, AnyValue X> auto loss(Ctx& ctx, const Decoder& decoder, const X& images, std::span<const int>) const {
     require<rule::SameLatents<Decoder, Encoder::tokens, Encoder::token_dim, Decoder::tokens, Decoder::token_dim>>();
     validate();
-    const auto seen = decoder.look(ctx, noised(ctx, latents(ctx, images)));
+    const auto seen = decoder.look(ctx, noised(ctx, frozen_latents(ctx, *encoder, images)));
     const auto made = Decoder::template denormalise<Range::signed_unit>(ctx, decoder.paint(ctx, seen));
     const auto reconstruction = [&](Ctx& c, const auto& x) { return ops::combine(c, 0.5, l1(c, x, images), perceptual_weight, distance(c, x, images)); };
     if constexpr (is_none<Adversary>) {
@@ -73,12 +73,6 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     }
   }
 
-  /// What the encoder makes of images in [-1, 1].
-  template <class Ctx, AnyValue X> auto latents(Ctx& ctx, const X& images) const {
-    auto frozen = ctx.frozen(encoder->values());
-    const auto& model = encoder->model();
-    return model(frozen, model.template normalise<Range::signed_unit>(frozen, ops::stop_gradient(ctx, images)));
-  }
   /// z + sigma n, one sigma for each sample.
   template <class Ctx, AnyValue Z> Z noised(Ctx& ctx, const Z& z) const {
     if (tau == 0) return z;

@@ -1,8 +1,7 @@
 // How far apart two images are for a network that has seen many.
 #pragma once
 
-#include <sfumato/models/vision_encoder.hpp>
-#include <sfumato/ops/loss.hpp>
+#include <sfumato/models/lpips.hpp>
 #include <sfumato/train/weights.hpp>
 
 SFUMATO_BEGIN
@@ -17,9 +16,8 @@ template <class Net, Backend B, Element E, int... Blocks> struct FeatureDistance
     Index all = 0;
     ((all = all * 100 + Blocks), ...);
     visit("distance.blocks", all);
-    visit("distance.weights", fingerprint());
+    visit("distance.weights", detail::fingerprint(*net));
   }
-  double fingerprint() const { return Kernels<B>::squared_norm(net->values().backend(), net->size(), net->data()); }
   /// x, y: images in [-1, 1]. A wide scalar; its gradient flows to x alone.
   template <class Ctx, AnyValue X, AnyValue Y> auto operator()(Ctx& ctx, const X& x, const Y& y) const {
     auto frozen = ctx.frozen(net->values());
@@ -41,6 +39,18 @@ template <class Net, Backend B, Element E, int... Blocks> struct FeatureDistance
       ((sum = ops::add(ctx, sum, distance(std::get<I + 1>(of_x), std::get<I + 1>(of_y)))), ...);
       return sum;
     }(std::make_index_sequence<sizeof...(Blocks) - 1>{});
+  }
+};
+
+/// LPIPS as a decoder's `Distance`, with weights that are read from files.
+template <class Model, Backend B, Element E> struct PerceptualDistance {
+  const Weights<Model, B, E>* net;  ///< outlives the distance
+
+  template <class Visit> void for_each_option(Visit&& visit) const { visit("distance.weights", detail::fingerprint(*net)); }
+  /// x, y: images in [-1, 1]. A wide scalar; its gradient flows to x alone.
+  template <class Ctx, AnyValue X, AnyValue Y> auto operator()(Ctx& ctx, const X& x, const Y& y) const {
+    auto frozen = ctx.frozen(net->values());
+    return net->model()(frozen, x, ops::stop_gradient(ctx, y));
   }
 };
 

@@ -6,12 +6,12 @@
 
 SFUMATO_BEGIN
 
-namespace detail {
-/// What tells frozen weights apart, as an option of a run: their squared norm.
-template <class Model, class B, class E> double fingerprint(const Weights<Model, B, E>& weights) {
-  return Kernels<B>::squared_norm(weights.values().backend(), weights.size(), weights.data());
+/// What a frozen encoder makes of images in [-1, 1]: (batch, tokens, width). No gradient flows to it, nor to the images.
+template <class Ctx, class Encoder, Backend B, Element E, AnyValue X> auto frozen_latents(Ctx& ctx, const Weights<Encoder, B, E>& encoder, const X& images) {
+  auto frozen = ctx.frozen(encoder.values());
+  const Encoder& model = encoder.model();
+  return model(frozen, model.template normalise<Range::signed_unit>(frozen, ops::stop_gradient(ctx, images)));
 }
-}  // namespace detail
 
 /// `Inner`'s loss on what the encoder makes of images, at the scale of diffusion; no gradient flows to the encoder. `Inner` is an objective on
 /// latents, such as FlowObjective.
@@ -34,11 +34,8 @@ template <class Encoder, class Inner, Backend B, Element E> struct LatentObjecti
   }
   /// Images in [-1, 1] to what the diffusion model learns: (batch, tokens, token_dim).
   template <class Ctx, AnyValue X> auto latents(Ctx& ctx, const X& images) const {
-    auto frozen = ctx.frozen(encoder->values());
-    const auto& model = encoder->model();
-    const auto z = model(frozen, model.template normalise<Range::signed_unit>(frozen, ops::stop_gradient(ctx, images)));
     auto scaled = ctx.frozen(scale->values());
-    return scale->model().normalise(scaled, z);
+    return scale->model().normalise(scaled, frozen_latents(ctx, *encoder, images));
   }
 };
 

@@ -105,6 +105,17 @@ inline NameTable mae_names() {
 /// RAE's decoder, whose blocks are named as MAE's.
 inline NameTable rae_decoder_names() { return {detail::mae_blocks("decoder_layers."), {}}; }
 
+/// LPIPS on VGG16 as the lpips package saves its whole module, which names the weights of channels twice.
+inline NameTable lpips_names() { return {{}, {"scaling_layer.", "lins."}}; }
+/// VGG16 as torchvision keeps it, its classifier left out.
+inline NameTable vgg16_names() {
+  NameTable names{{}, {"classifier."}};
+  for (const char* slice : {"slice1.", "slice2.", "slice3.", "slice4.", "slice5."}) names.rules.push_back({slice, {"features."}});
+  return names;
+}
+/// DINO's ViTs as Caron et al. and timm keep them, which is how ours are named; the rest of the module is left out.
+inline NameTable dino_names() { return {{}, {"head."}}; }
+
 /// `load_weights` of a file in another layout, whose names stand bare. Throws Error("checkpoint-mismatch") in that layout's names.
 template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, const NameTable& names) {
   const io::SafetensorsFile file(path);

@@ -1,6 +1,7 @@
 // Weights of a model without a training run: for inference and for tests.
 #pragma once
 
+#include <sfumato/backend/kernels.hpp>
 #include <sfumato/tensor/param.hpp>
 #include <sfumato/tensor/tensor.hpp>
 
@@ -29,5 +30,12 @@ template <class Model, Backend B, Element E = float> class Weights {
   Index size_;
   Array<B, E> values_;
 };
+
+namespace detail {
+/// What tells frozen weights apart, as an option of a run: their squared norm.
+template <class Model, Backend B, Element E> double fingerprint(const Weights<Model, B, E>& weights) {
+  return Kernels<B>::squared_norm(weights.values().backend(), weights.size(), weights.data());
+}
+}  // namespace detail
 
 SFUMATO_END

@@ -30,7 +30,7 @@ inline bool is_float(io::Dtype dtype) {
 /// none, the file is no training checkpoint and has no such parts.
 inline bool belongs_to_another_part(std::string_view name, const std::vector<std::string>& prefixes) {
   bool has_parts = false, another = false;
-  for (const std::string_view part : {"model.", "model_ema1.", "model_ema2.", "optimizer."}) {
+  for (const std::string_view part : {"model.", "model_ema1.", "model_ema2.", "optimizer.", "discriminator."}) {
     const bool asked = std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& p) { return p.starts_with(part); });
     has_parts = has_parts || asked;
     another = another || (name.starts_with(part) && !asked);
@@ -104,22 +104,30 @@ template <class Model, class B, class E> void load_weights(const std::filesystem
   detail::read_parameters(file, table, prefix, weights.values());
 }
 
+namespace detail {
+/// A buffer's tensors, to be written as "<buffer>.<parameter>", or "<parameter>" where the buffer's name is empty. `host` holds one tensor's
+/// elements at a time.
+template <class B, class E>
+void append_tensors(std::vector<io::TensorToWrite>& tensors, const std::vector<ParameterInfo>& table, const std::string& name, const Array<B, E>& buffer, std::vector<E>& host) {
+  for (const ParameterInfo& p : table) {
+    const auto fetch = [&host, offset = p.offset, size = p.size, &buffer]() -> const void* {
+      host.clear();  // nothing of the last one need be moved
+      host.resize(static_cast<std::size_t>(size));
+      buffer.download(host, offset);
+      return host.data();
+    };
+    tensors.push_back({name.empty() ? p.name : name + "." + p.name, dtype_of<E>(), p.shape, nullptr, fetch});
+  }
+}
+}  // namespace detail
+
 /// Writes named flat buffers of one layout as "<buffer>.<parameter>", or "<parameter>" where the buffer's name is empty.
 template <class B, class E>
 void save_buffers(const std::filesystem::path& path, const std::vector<ParameterInfo>& table,
                   const std::vector<std::pair<std::string, const Array<B, E>*>>& buffers, const std::map<std::string, std::string>& metadata) {
-  std::vector<E> host;  // one tensor's elements at a time
+  std::vector<E> host;
   std::vector<io::TensorToWrite> tensors;
-  for (const auto& [name, array] : buffers)
-    for (const ParameterInfo& p : table) {
-      const auto fetch = [&host, &p, source = array]() -> const void* {
-        host.clear();  // nothing of the last one need be moved
-        host.resize(static_cast<std::size_t>(p.size));
-        source->download(host, p.offset);
-        return host.data();
-      };
-      tensors.push_back({name.empty() ? p.name : name + "." + p.name, detail::dtype_of<E>(), p.shape, nullptr, fetch});
-    }
+  for (const auto& [name, array] : buffers) detail::append_tensors(tensors, table, name, *array, host);
   io::write_safetensors(path, tensors, metadata);
 }
 

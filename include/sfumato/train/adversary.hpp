@@ -1,0 +1,148 @@
+// A decoder's adversary: what both of them are trained on, and how they take turns. Zheng et al., arXiv 2510.11690 (RAE), appendix C.
+#pragma once
+
+#include <sfumato/models/discriminator.hpp>
+#include <sfumato/train/decoder_objective.hpp>
+#include <sfumato/train/trainer.hpp>
+
+SFUMATO_BEGIN
+
+/// DiffAug (Zhao et al. 2020), which real and made images undergo alike: each moved by up to an eighth of its side, zeros behind it; its
+/// brightness, saturation and contrast changed by U(-1/2, 1/2), U(0, 2) and U(1/2, 3/2). `site` tells the uses in a step apart.
+template <class Ctx, AnyValue X> X augment(Ctx& ctx, const X& images, std::uint64_t site) {
+  using S = typename X::shape;
+  constexpr int channels = extent<S, 1>, side = extent<S, 2>, reach = (side + 4) / 8;
+  constexpr int row = static_cast<int>(S::row);
+  const auto n = std::size_t(images.batch);
+  const Random random{ctx.random.seed, Stream::augment, ctx.random.step};
+  auto& workspace = ctx.workspace();
+  const auto shifts = workspace.template host<int>(2 * n);
+  const auto own = workspace.template host<double>(n), grey = workspace.template host<double>(n), mean = workspace.template host<double>(n),
+             brightness = workspace.template host<double>(n), one = workspace.template host<double>(n), contrast = workspace.template host<double>(n);
+  for (std::size_t b = 0; b < n; ++b) {
+    const std::uint64_t first = (site << 40) + 8 * (static_cast<std::uint64_t>(ctx.random.first_sample) + b);
+    for (std::size_t k = 0; k < 2; ++k) shifts[2 * b + k] = static_cast<int>(random.below(first + k, 2 * reach + 1)) - reach;
+    const double light = random.uniform(first + 2) - 0.5, saturation = 2 * random.uniform(first + 3);
+    contrast[b] = 0.5 + random.uniform(first + 4);
+    own[b] = channels > 1 ? saturation : 1;
+    grey[b] = 1 - own[b];
+    mean[b] = 1 - contrast[b];
+    brightness[b] = light;
+    one[b] = 1;
+  }
+  const auto by = [](const auto& array) { return std::span<const double>{array.data(), array.size()}; };
+  const auto moved = ops::translate(ctx, images, std::span<const int>{shifts.data(), shifts.size()});
+  auto ones = ctx.template make<S>(images.batch);
+  ops::kernels<Ctx>::fill(ctx.device(), ones.size(), 1.0, ctx.mutable_data(ones));
+  auto lit = ops::combine_samples(ctx, by(one), moved, by(brightness), ones);
+  if constexpr (channels > 1) lit = ops::combine_samples(ctx, by(own), lit, by(grey), ops::broadcast<1, channels>(ctx, ops::mean<1>(ctx, lit)));
+  const auto level = ops::mean<1>(ctx, ops::reshape<Shape<dynamic, row>>(ctx, lit));
+  return ops::combine_samples(ctx, by(contrast), lit, by(mean), ops::reshape<S>(ctx, ops::broadcast<1, row>(ctx, level)));
+}
+
+/// What a discriminator, as it stands, says against images in [-1, 1]: -mean D. The `Adversary` of a DecoderObjective.
+template <class Discriminator, Backend B, Element E> struct DiscriminatorOpinion {
+  const Weights<typename Discriminator::Network, B, E>* network = nullptr;
+  const Discriminator* model = nullptr;
+  const Array<B, E>* weights = nullptr;
+
+  template <class Ctx, AnyValue X> auto operator()(Ctx& ctx, const X& images) const {
+    auto frozen = ctx.frozen(network->values()), heads = ctx.frozen(*weights);
+    return ops::scale(ctx, -1, ops::mean_all(ctx, (*model)(frozen, heads, network->model(), augment(ctx, images, 0))));
+  }
+};
+
+/// The hinge loss by which a discriminator tells images from what a decoder, as it stands, makes of their latents without noise, of 8 bits.
+template <class Encoder, class Decoder, class Discriminator, Backend B, Element E> struct DiscriminatorObjective {
+  const Weights<Encoder, B, E>* encoder = nullptr;
+  const Weights<typename Discriminator::Network, B, E>* network = nullptr;
+  const Decoder* decoder = nullptr;
+  const Array<B, E>* weights = nullptr;  ///< the decoder's
+
+  template <class Visit> void for_each_option(Visit&& visit) const {
+    visit("objective", "discriminator");
+    visit("objective.network", detail::fingerprint(*network));
+  }
+  /// images: in [-1, 1], (batch, channels, side, side); labels are not looked at. A wide scalar.
+  template <class Ctx, AnyValue X> auto loss(Ctx& ctx, const Discriminator& model, const X& images, std::span<const int>) const {
+    auto frozen = ctx.frozen(network->values()), painted = ctx.frozen(*weights);
+    const auto made = ops::activation(ctx, decoder->template decode<Range::signed_unit>(painted, frozen_latents(ctx, *encoder, images)), ops::EightBits{});
+    const auto share = [&](const auto& of, std::uint64_t site, auto hinge) {
+      return ops::mean_all(ctx, ops::activation(ctx, model(frozen, ctx, network->model(), augment(ctx, of, site)), hinge));
+    };
+    return ops::combine(ctx, 0.5, share(images, 1, ops::Hinge<-1>{}), 0.5, share(made, 2, ops::Hinge<1>{}));
+  }
+};
+
+/// Trains a decoder and, from some step on, its adversary, in turns: a step of the decoder's on one batch, then one of the discriminator's on
+/// a batch of its own. Each has its optimiser and its schedule, the discriminator's beginning with its first step. Stands for a Trainer of the decoder
+/// to `run_training`, `save_checkpoint` and `load_checkpoint`.
+template <class Encoder, class Decoder, class Discriminator, class Distance, Backend B, Element E = float, Optimiser O = AdamW> class DecoderTrainer {
+ public:
+  using backend = B;
+  using element = E;
+  using master = compute_t<E>;
+  using Images = typename Decoder::ImageShape;
+  using Objective = DecoderObjective<Encoder, B, E, Distance, DiscriminatorOpinion<Discriminator, B, E>>;
+  using Generator = Trainer<Decoder, Images, Objective, B, E, O>;
+  using Critic = Trainer<Discriminator, Images, DiscriminatorObjective<Encoder, Decoder, Discriminator, B, E>, B, E, O>;
+  using Network = Weights<typename Discriminator::Network, B, E>;
+
+  /// How the discriminator is trained, from the step `from` on, counted from 0.
+  struct CriticOptions {
+    TrainOptions train;
+    O optimiser = {};
+    Index from = 0;
+  };
+
+  /// `network` is the discriminator's; it and what `trained_for` points to outlive this. `trained_for.adversary` is filled in. Throws Error("train-options").
+  DecoderTrainer(B& device, Objective trained_for, const Network& network, TrainOptions options, O optimise_by, CriticOptions critic)
+      : generator_(device, std::move(trained_for), options, std::move(optimise_by)),
+        critic_(device, {.encoder = generator_.objective.encoder, .network = &network, .decoder = &generator_.model()}, critic.train, std::move(critic.optimiser)), from_(critic.from) {
+    check(from_ >= 0 && generator_.objective.adversarial_from >= from_, "train-options", "the adversary's opinion counts from step ", generator_.objective.adversarial_from,
+          " on, expected one from which it is trained, which is ", from_);
+    generator_.objective.adversary = {.network = &network, .model = &critic_.model()};
+  }
+
+  template <TrainingData<E> Data> StepResult step(const Data& data, bool more = false) {
+    const Index done = std::max<Index>(0, generator_.step_count() - from_);
+    check(critic_.step_count() == done, "train-options", "after ", generator_.step_count(), " steps the discriminator has done ", critic_.step_count(), ", expected ", done, " as it begins after ", from_);
+    if (generator_.step_count() >= generator_.objective.adversarial_from) generator_.objective.adversary.weights = &critic_.working(critic_.weights());
+    const StepResult result = generator_.step(data, more);
+    if (generator_.step_count() > from_) {
+      critic_.objective.weights = &generator_.working(generator_.weights());
+      iterate_power(critic_.workspace(), critic_.model(), critic_.weights());
+      critic_loss_ = critic_.step(data, more).loss;
+    }
+    return result;
+  }
+  /// The discriminator's loss in the last step; 0 before its first.
+  double critic_loss() const { return critic_loss_; }
+
+  /// Calls visit(prefix, trainer) for both, the decoder's first.
+  template <class Visit> void for_each_part(Visit&& visit) {
+    visit(std::string(), generator_);
+    visit(std::string("discriminator."), critic_);
+  }
+
+  const Decoder& model() const { return generator_.model(); }
+  const TrainOptions& options() const { return generator_.options(); }
+  Index step_count() const { return generator_.step_count(); }
+  Workspace<B>& workspace() { return generator_.workspace(); }
+  Array<B, master>& weights() { return generator_.weights(); }
+  Array<B, master>& ema1() { return generator_.ema1(); }
+  Generator& generator() { return generator_; }
+  Critic& critic() { return critic_; }
+  void drop_ahead() {
+    generator_.drop_ahead();
+    critic_.drop_ahead();
+  }
+
+ private:
+  Generator generator_;
+  Critic critic_;
+  Index from_;
+  double critic_loss_ = 0;
+};
+
+SFUMATO_END
