@@ -15,7 +15,7 @@ using namespace sfumato;
 
 struct Arguments : TrainingArguments {
   std::string model = "fashion", encoder, perceptual, network, data;
-  double tau = 0.8, perceptual_weight = 1, adversarial_weight = 0.75, discriminator_rate = 0;
+  double tau = 0.8, perceptual_weight = 1, adversarial_weight = 0.75, discriminator_rate = 2e-4;
   double discriminator_from = 6.0 / 16, adversarial_from = 8.0 / 16;  // RAE: epochs 6 and 8 of 16
   bool half_normal = false, skip_corrupt = false;
   // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 512 --learning-rate 2e-4 --ema1 0.9978 ...
@@ -53,6 +53,7 @@ template <class S> void train(Arguments a) {
   for (const auto& [share, what] : {std::pair{a.discriminator_from, "--discriminator-from"}, {a.adversarial_from, "--adversarial-from"}})
     check(std::isfinite(share) && share >= 0 && share <= 1, "options", what, " must be a share of the run, from 0 to 1, found ", share);
   check(std::isfinite(a.discriminator_rate) && a.discriminator_rate >= 0, "options", "--discriminator-rate must be finite and not negative, found ", a.discriminator_rate);
+  const std::string perceptual_file = Watch<S>::perceptual(a), network_file = a.adversarial_weight > 0 ? Watch<S>::network(a) : "";
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     using Decoder = typename S::Decoder;
@@ -62,7 +63,7 @@ template <class S> void train(Arguments a) {
     Weights<typename S::Encoder, B, E> encoder(device);
     Weights<typename Watch<S>::Perceptual, B, E> perceptual(device);
     load_model(a.encoder, encoder);
-    load_model(Watch<S>::perceptual(a), perceptual);
+    load_model(perceptual_file, perceptual);
     const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::train, S::classes, a.skip_corrupt);
     const ImageSource source(dataset);
     const TrainingTitle title{"decoder", "RAE decoder: the whole loss", cost_of<Decoder, typename S::LatentShape>(1).macs};
@@ -82,14 +83,15 @@ template <class S> void train(Arguments a) {
     }
     using T = DecoderTrainer<typename S::Encoder, Decoder, typename Watch<S>::Discriminator, Distance, B, E>;
     typename T::Network network(device);
-    load_model(Watch<S>::network(a), network);
+    load_model(network_file, network);
     run_trainer(a, title, [&] {
       const auto step_at = [&](double share) { return a.measuring ? Index{0} : Index(share * double(a.loop.steps)); };
       auto objective = options_of(typename T::Objective{});
       objective.adversarial_from = step_at(std::max(a.discriminator_from, a.adversarial_from));
-      typename T::CriticOptions critic{a.train, a.optimiser, step_at(a.discriminator_from)};
+      typename T::CriticOptions critic{a.train, {.beta1 = 0.5, .beta2 = 0.9, .weight_decay = 0}, step_at(a.discriminator_from)};
       critic.train.total_steps = std::max<Index>(1, a.loop.steps - critic.from);
-      if (a.discriminator_rate > 0) critic.train.learning_rate = a.discriminator_rate;
+      critic.train.learning_rate = a.discriminator_rate;
+      critic.train.minimum_rate = a.discriminator_rate / 10;
       return std::make_unique<T>(device, objective, network, a.train, a.optimiser, critic);
     }, source);
   });
@@ -111,7 +113,7 @@ void add_train_decoder(CLI::App& app) {
   command->add_option("--network", a->network, "safetensors of the network that the adversary sees by: DINO's ViT-S/8; for fashion the encoder if left out");
   command->add_option("--discriminator-from", a->discriminator_from, "share of the run after which the adversary is trained")->capture_default_str();
   command->add_option("--adversarial-from", a->adversarial_from, "share of the run after which the decoder heeds it")->capture_default_str();
-  command->add_option("--discriminator-rate", a->discriminator_rate, "the adversary's learning rate; 0: the decoder's")->capture_default_str();
+  command->add_option("--discriminator-rate", a->discriminator_rate, "the adversary's learning rate; a tenth of it in the end")->capture_default_str();
   command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_training_options(*command, *a);
   command->callback([a, command] {

@@ -4,6 +4,7 @@
 #include "models.hpp"
 
 #include <sfumato/design/budget.hpp>
+#include <sfumato/design/published_cost.hpp>
 #include <sfumato/design/theorem.hpp>
 
 namespace example {
@@ -11,40 +12,30 @@ namespace {
 
 using namespace sfumato;
 
-template <class Model, class... Input> void print_row(const char* kind, const std::string& name) {
-  constexpr Cost cost = cost_of<Model, Input...>(1);
-  std::printf("%-10s %-22s %13lld %13lld %10.2f\n", kind, name.c_str(), static_cast<long long>(cost.parameters), static_cast<long long>(cost.parameters + cost.frozen), double(cost.macs) * 1e-9);
+void print_heading() {
+  std::printf("%-10s %-10s %13s %13s %10s   %13s %10s\n", "", "model", "parameters", "with fixed", "GMACs", "as published:", "GMACs");
 }
-template <class Model> void print_diffusion(const std::string& name) { print_row<Model>("diffusion", name); }
-template <class Model> void print_decoder(const std::string& name) { print_row<Model, typename Model::LatentShape>("decoder", name); }
-
-void print_all() {
-  std::printf("%-10s %-22s %13s %13s %10s\n", "", "model", "parameters", "with fixed", "GMACs");
-  print_row<DINOv2_S<>>("encoder", "DINOv2-S");
-  print_row<DINOv2_B<>>("encoder", "DINOv2-B");
-  print_row<DINOv2_L<>>("encoder", "DINOv2-L");
-  print_row<SigLIP2_B>("encoder", "SigLIP2-B");
-  print_row<MAE_B>("encoder", "MAE-B");
-  print_diffusion<DiT_S<>>("DiT-S");
-  print_diffusion<DiT_B<>>("DiT-B");
-  print_diffusion<DiT_L<>>("DiT-L");
-  print_diffusion<DiT_XL<>>("DiT-XL");
-  print_diffusion<DiTDH_S<>>("DiTDH-S");
-  print_diffusion<DiTDH_B<>>("DiTDH-B");
-  print_diffusion<DiTDH_L<>>("DiTDH-L");
-  print_diffusion<DiTDH_XL<>>("DiTDH-XL");
-  print_decoder<ViTDecoder_B<>>("ViT-B");
-  print_decoder<ViTDecoder_L<>>("ViT-L");
-  print_decoder<ViTDecoder_XL<>>("ViT-XL");
+/// The last two: what RAE's paper and code count.
+void print_row(const char* kind, const std::string& name, const Cost& cost, Index parameters, Index macs) {
+  std::printf("%-10s %-10s %13lld %13lld %10.2f   %13lld %10.2f\n", kind, name.c_str(), static_cast<long long>(cost.parameters), static_cast<long long>(cost.parameters + cost.frozen),
+              double(cost.macs) * 1e-9, static_cast<long long>(parameters), double(macs) * 1e-9);
+}
+/// DINOv2's published parameters have a mask token and the last norm's weight and bias, which are of no use here.
+template <class Model> void print_encoder(const std::string& name) {
+  constexpr Cost cost = cost_of<Model>(1);
+  print_row("encoder", name, cost, cost.parameters + (Model::prefix == 5 ? 3 * Model::width : 0), linear_macs<Model>(cost.macs));
+}
+template <class Model> void print_diffusion(const std::string& name) {
+  constexpr Cost cost = cost_of<Model>(1);
+  print_row("diffusion", name, cost, cost.parameters + cost.frozen, sample_conditioned_macs<Model>(cost.macs));
+}
+template <class Model> void print_decoder(const std::string& name) {
+  constexpr Cost cost = cost_of<Model, typename Model::LatentShape>(1);
+  print_row("decoder", name, cost, cost.parameters, linear_macs<Model>(cost.macs));
 }
 
-template <class S> void print_system(const std::string& name) {
-  using D = typename S::Diffusion;
-  std::printf("%s: images %d x %d x %d, latents of %d tokens x %d\n", name.c_str(), S::side, S::side, S::channels, S::Encoder::tokens, S::Encoder::token_dim);
-  std::printf("%-10s %-22s %13s %13s %10s\n", "", "", "parameters", "with fixed", "GMACs");
-  print_row<typename S::Encoder>("encoder", "");
-  print_diffusion<D>("");
-  print_decoder<typename S::Decoder>("");
+/// What training a model takes, and the rules that a diffusion model meets.
+template <class D> void print_diffusion_details() {
   std::printf("bytes of a diffusion training step, f32 (weights, gradients, two moments, two averages; kept activations):\n");
   for (const Index batch : {Index{1}, Index{8}, Index{32}, Index{128}}) {
     constexpr TrainingMemory once = training_memory<D>(1);  // activations grow with the batch alone
@@ -52,10 +43,50 @@ template <class S> void print_system(const std::string& name) {
     std::printf("  batch %4lld: %8.3f GiB = %.3f + %.3f\n", static_cast<long long>(batch), (state + kept) / 0x1p30, state / 0x1p30, kept / 0x1p30);
   }
   std::printf("rules:\n");
-  std::printf("  [output-path] %d >= %d: holds; by the trunk alone (%d) it would %s\n", D::path_width, D::token_dim, D::width, D::width >= D::token_dim ? "too" : "not");
+  constexpr bool holds = D::path_width >= D::token_dim;
+  std::printf("  [output-path] %d >= %d: %s\n", D::path_width, D::token_dim, holds ? "holds" : "does not hold: velocity cannot be learnt");
+  if (D::decoupled) std::printf("    by the trunk alone (%d) it would %s\n", D::width, D::width >= D::token_dim ? "too" : "not");
+  if (D::width < D::token_dim) std::printf("one image's loss without a wide head: at least 1 - %d/%d = %.3f (theorem 1)\n", D::width, D::token_dim, 1 - double(D::width) / D::token_dim);
+}
+
+template <class S> void print_system(const std::string& name) {
+  using D = typename S::Diffusion;
+  std::printf("%s: images %d x %d x %d, latents of %d tokens x %d\n", name.c_str(), S::side, S::side, S::channels, S::Encoder::tokens, S::Encoder::token_dim);
+  print_heading();
+  print_encoder<typename S::Encoder>("");
+  print_diffusion<D>("");
+  print_decoder<typename S::Decoder>("");
+  print_diffusion_details<D>();
   std::printf("  [shift-defined] %d values a latent: schedule shift %.4f\n", int(S::Shift::dimension), S::Shift::alpha);
   std::printf("  [same-latents] holds: encoder, diffusion model and decoder have %d tokens x %d\n", D::tokens, D::token_dim);
-  if (D::width < D::token_dim) std::printf("one image's loss without the head: at least 1 - %d/%d = %.3f (theorem 1)\n", D::width, D::token_dim, 1 - double(D::width) / D::token_dim);
+}
+
+/// Every published model by its name: `row` prints its line, `details` more where there is more.
+struct Listed {
+  const char* name;
+  void (*row)(const std::string&);
+  void (*details)();
+};
+template <class D> constexpr Listed listed_diffusion(const char* name) { return {name, print_diffusion<D>, print_diffusion_details<D>}; }
+template <class E> constexpr Listed listed_encoder(const char* name) { return {name, print_encoder<E>, nullptr}; }
+template <class D> constexpr Listed listed_decoder(const char* name) { return {name, print_decoder<D>, nullptr}; }
+constexpr Listed models[] = {listed_encoder<DINOv2_S<>>("DINOv2-S"), listed_encoder<DINOv2_B<>>("DINOv2-B"), listed_encoder<DINOv2_L<>>("DINOv2-L"), listed_encoder<SigLIP2_B>("SigLIP2-B"),
+                             listed_encoder<MAE_B>("MAE-B"), listed_diffusion<DiT_S<>>("DiT-S"), listed_diffusion<DiT_B<>>("DiT-B"), listed_diffusion<DiT_L<>>("DiT-L"),
+                             listed_diffusion<DiT_XL<>>("DiT-XL"), listed_diffusion<DiTDH_S<>>("DiTDH-S"), listed_diffusion<DiTDH_B<>>("DiTDH-B"), listed_diffusion<DiTDH_L<>>("DiTDH-L"),
+                             listed_diffusion<DiTDH_XL<>>("DiTDH-XL"), listed_decoder<ViTDecoder_B<>>("ViT-B"), listed_decoder<ViTDecoder_L<>>("ViT-L"), listed_decoder<ViTDecoder_XL<>>("ViT-XL")};
+
+void print(const std::string& name) {
+  std::string known;
+  for (const Listed& model : models) {
+    known += std::string(known.empty() ? "" : ", ") + model.name;
+    if (name != model.name) continue;
+    print_heading();
+    model.row(name);
+    if (model.details) model.details();
+    return;
+  }
+  const bool found = if_system(name, [&]<class S>() { print_system<S>(name); });
+  check(found, "model", "there is nothing called '", name, "'; models are ", known, "; systems are ", known_systems());
 }
 
 }  // namespace
@@ -63,10 +94,11 @@ template <class S> void print_system(const std::string& name) {
 void add_info(CLI::App& app) {
   auto name = std::make_shared<std::string>();
   auto* command = app.add_subcommand("info", "print parameters, multiply-adds, bytes and rules");
-  command->add_option("--model", *name, "one system; all models in a table if left out");
+  command->add_option("--model", *name, "a model, e.g. DiTDH-XL, or a system, e.g. DINOv2-B/DiTDH-XL; all models in a table if left out");
   command->callback([name] {
-    if (name->empty()) return print_all();
-    with_system(*name, [&]<class S>() { print_system<S>(*name); });
+    if (!name->empty()) return print(*name);
+    print_heading();
+    for (const Listed& model : models) model.row(model.name);
   });
 }
 

@@ -49,17 +49,25 @@ template <class Visit> void for_each_system(Visit&& visit) {
   visit.template operator()<ImageNet<MAE_B, DiTDH_XL<>>>("MAE-B/DiTDH-XL");
 }
 
-/// Calls `body.template operator()<System>()` for the one called `name`; throws Error("model") with the known names.
-template <class Body> void with_system(const std::string& name, Body&& body) {
-  bool found = false;
+inline std::string known_systems() {
   std::string known;
+  for_each_system([&]<class>(const char* each) { known += std::string(known.empty() ? "" : ", ") + each; });
+  return known;
+}
+/// Calls `body.template operator()<System>()` for the one called `name`, and says whether there is one.
+template <class Body> bool if_system(const std::string& name, Body&& body) {
+  bool found = false;
   for_each_system([&]<class S>(const char* each) {
-    known += std::string(known.empty() ? "" : ", ") + each;
     if (name != each) return;
     found = true;
     body.template operator()<S>();
   });
-  sfumato::check(found, "model", "there is no system called '", name, "'; known are ", known);
+  return found;
+}
+/// The same; throws Error("model") with the known names.
+template <class Body> void with_system(const std::string& name, Body&& body) {
+  const bool found = if_system(name, body);
+  sfumato::check(found, "model", "there is no system called '", name, "'; known are ", known_systems());
 }
 
 /// How official files name the parameters of a model.

@@ -239,3 +239,18 @@ TEST_CASE("options that mean nothing are errors with their numbers") {
   check_error([] { drawn({4}, {}); }, "batch", {"found 0"});
   CHECK(drawn({4}, {3}).size() == 4);  // the null class draws without a class
 }
+
+TEST_CASE("balanced labels: equally many of each class, class by class") {
+  CHECK(balanced_labels(6, 3) == std::vector<int>{0, 0, 1, 1, 2, 2});
+  CHECK(balanced_labels(3, 3) == std::vector<int>{0, 1, 2});
+  CHECK(balanced_labels(4, 1) == std::vector<int>{0, 0, 0, 0});
+  const auto published = balanced_labels(50'000, 1000);  // 50 of each
+  CHECK(published.size() == 50'000);
+  CHECK(std::is_sorted(published.begin(), published.end()));
+  for (int c = 0; c < 1000; ++c) CHECK(std::count(published.begin(), published.end(), c) == 50);
+  check_error([] { balanced_labels(10, 3); }, "sampler-options", {"10 images", "3 classes"});
+  check_error([] { balanced_labels(2, 3); }, "sampler-options", {"2 images", "3 classes"});
+  check_error([] { balanced_labels(0, 3); }, "sampler-options", {"0 images"});
+  check_error([] { balanced_labels(-3, 3); }, "sampler-options", {"-3 images"});
+  check_error([] { balanced_labels(3, 0); }, "sampler-options", {"0 classes"});
+}

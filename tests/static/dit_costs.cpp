@@ -1,5 +1,6 @@
 // Parameters, multiply-adds and names of the published DiT and DiT-DH (RAE, tables 7, 13, 17, figure 6 and its code).
 #include <sfumato/autodiff/count.hpp>
+#include <sfumato/design/published_cost.hpp>
 #include <sfumato/design/theorem.hpp>
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/flow/schedule.hpp>
@@ -30,15 +31,10 @@ static_assert(rounds_to(cost_of<DiT_S<>>(1).macs, 620) && rounds_to(cost_of<DiT_
               rounds_to(cost_of<DiT_XL<>>(1).macs, 11906));
 static_assert(rounds_to(cost_of<DiTDH_S<>>(1).macs, 4847) && rounds_to(cost_of<DiTDH_B<>>(1).macs, 6569) && rounds_to(cost_of<DiTDH_L<>>(1).macs, 12355) &&
               rounds_to(cost_of<DiTDH_XL<>>(1).macs, 16158));
-// The paper's figures charge the head's modulations once for each sample, and leave out the projection to the head and its embedding.
-template <class Model> constexpr Index as_published(Index macs) {
-  using Head = typename Model::HeadLayer;
-  constexpr Index by_token = (6 * Head::Blocks::depth + 2) * Index{Head::width} * Head::width;
-  return macs - (Model::tokens - 1) * by_token - Model::tokens * Index{Head::width} * (Model::width + Model::token_dim);
-}
+// And as the paper's figures have them.
 constexpr bool in_tenths(Index macs, Index tenths) { return (macs + 50'000'000) / 100'000'000 == tenths; }
-static_assert(in_tenths(as_published<DiTDH_S<>>(cost_of<DiTDH_S<>>(1).macs), 329) && in_tenths(as_published<DiTDH_B<>>(cost_of<DiTDH_B<>>(1).macs), 499) &&
-              in_tenths(as_published<DiTDH_L<>>(cost_of<DiTDH_L<>>(1).macs), 1076) && in_tenths(as_published<DiTDH_XL<>>(cost_of<DiTDH_XL<>>(1).macs), 1456));
+static_assert(in_tenths(sample_conditioned_macs<DiTDH_S<>>(cost_of<DiTDH_S<>>(1).macs), 329) && in_tenths(sample_conditioned_macs<DiTDH_B<>>(cost_of<DiTDH_B<>>(1).macs), 499) &&
+              in_tenths(sample_conditioned_macs<DiTDH_L<>>(cost_of<DiTDH_L<>>(1).macs), 1076) && in_tenths(sample_conditioned_macs<DiTDH_XL<>>(cost_of<DiTDH_XL<>>(1).macs), 1456));
 
 // What a narrow path loses, and what it does not.
 static_assert(one_image_floor<768>(384) == 0.5 && one_image_floor<768>(768) == 0 && one_image_floor<768>(1024) == 0);

@@ -1,5 +1,6 @@
 // Parameters and multiply-adds of the published vision encoders (RAE, section 3 and its code).
 #include <sfumato/autodiff/count.hpp>
+#include <sfumato/design/published_cost.hpp>
 #include <sfumato/models/vision_encoder.hpp>
 #include <sfumato/models/vit_decoder.hpp>
 
@@ -16,13 +17,10 @@ static_assert(decltype(MAE_B::norm)::epsilon == 1e-12 && decltype(MAE_B::trunk):
               decltype(DINOv2_B<>::norm)::epsilon == 1e-6);
 static_assert(std::is_same_v<decltype(SigLIP2_B::trunk), Transformer<768, 12, LayerNorm, GELUTanh>>);
 
-// Linear layers alone, in hundredths of giga: without the products inside of attention and those that resample the positions.
-template <class Encoder, int Depth> constexpr Index linear_macs() {
-  constexpr Index tokens = Encoder::tokens + Encoder::prefix, width = Encoder::width;
-  return cost_of<Encoder>(1).macs - Depth * 2 * tokens * tokens * width - width * 16 * 37 * (37 + 16);
-}
+// Linear layers alone, in hundredths of giga.
+template <class Encoder> constexpr Index encoder_macs = linear_macs<Encoder>(cost_of<Encoder>(1).macs);
 constexpr bool rounds_to(Index macs, Index hundredths) { return (macs + 5'000'000) / 10'000'000 == hundredths; }
-static_assert(rounds_to(linear_macs<DINOv2_S<>, 12>(), 560) && rounds_to(linear_macs<DINOv2_B<>, 12>(), 2228) && rounds_to(linear_macs<DINOv2_L<>, 24>(), 7897));
+static_assert(rounds_to(encoder_macs<DINOv2_S<>>, 560) && rounds_to(encoder_macs<DINOv2_B<>>, 2228) && rounds_to(encoder_macs<DINOv2_L<>>, 7897));
 
 // 16 x 16 tokens of an image, whatever its encoder; 32 x 32 of one twice as wide.
 static_assert(DINOv2_S<>::tokens == 256 && SigLIP2_B::tokens == 256 && MAE_B::tokens == 256 && DINOv2_B<448>::tokens == 1024);
@@ -33,7 +31,7 @@ template <class Decoder> constexpr bool decoder_has(Index trainable, Index fixed
   return parameter_count<Decoder>() == trainable && parameter_count<Decoder>(true) == trainable + fixed;
 }
 static_assert(decoder_has<ViTDecoder_B<>>(86'237'952, 197'376) && decoder_has<ViTDecoder_L<>>(303'887'104, 263'168) && decoder_has<ViTDecoder_XL<>>(415'056'640, 296'064));
-template <class Decoder, int Depth> constexpr Index decoder_macs() { return cost_of<Decoder, typename Decoder::LatentShape>(1).macs - Depth * 2 * Index{257} * 257 * Decoder::width; }
-static_assert(rounds_to(decoder_macs<ViTDecoder_B<>, 12>(), 2213) && rounds_to(decoder_macs<ViTDecoder_L<>, 24>(), 7801) && rounds_to(decoder_macs<ViTDecoder_XL<>, 28>(), 10656));
+template <class Decoder> constexpr Index decoder_macs = linear_macs<Decoder>(cost_of<Decoder, typename Decoder::LatentShape>(1).macs);
+static_assert(rounds_to(decoder_macs<ViTDecoder_B<>>, 2213) && rounds_to(decoder_macs<ViTDecoder_L<>>, 7801) && rounds_to(decoder_macs<ViTDecoder_XL<>>, 10656));
 
 }  // namespace

@@ -39,7 +39,7 @@ template <int Size, int Patch, int StoredGrid = Size / Patch, Interpolation Resa
 /// Patches and positions, a class token and registers in front, a Transformer, a last norm without weight and bias; out come the
 /// patches' tokens, each of mean 0 and mean square 1. `Norm` is the last norm.
 template <class Input, class Trunk, class Norm, bool ClassToken, int Registers = 0> struct VisionEncoder {
-  static constexpr int width = Trunk::width, grid = Input::grid, tokens = Input::tokens, token_dim = width, patch = Input::patch, patch_values = Input::channels * patch * patch;
+  static constexpr int width = Trunk::width, grid = Input::grid, stored_grid = Input::stored_grid, tokens = Input::tokens, token_dim = width, patch = Input::patch, patch_values = Input::channels * patch * patch;
   static constexpr bool rotary = Trunk::rotary;
   static constexpr int prefix = (ClassToken ? 1 : 0) + Registers;
   static constexpr int positions = Input::stored_grid * Input::stored_grid + (ClassToken ? 1 : 0);

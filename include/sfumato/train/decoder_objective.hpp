@@ -49,8 +49,9 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     check(adversarial_from >= 0, "objective-options", "adversarial_from must not be negative, found ", adversarial_from);
   }
 
-  /// images: in [-1, 1], (batch, channels, side, side); labels are not looked at. A wide scalar. Its L1 part is in units of [0, 1].
-  template <class Ctx, class Decoder, AnyValue X> auto loss(Ctx& ctx, const Decoder& decoder, const X& images, std::span<const int>) const {
+  /// samples: images in [-1, 1], (batch, channels, side, side); labels are not looked at. A wide scalar. Its L1 part is in units of [0, 1].
+  template <class Ctx, class Decoder, AnyValue X> auto loss(Ctx& ctx, const Decoder& decoder, const X& samples, std::span<const int>) const {
+    const auto images = ops::stop_gradient(ctx, samples);
     require<rule::SameLatents<Decoder, Encoder::tokens, Encoder::token_dim, Decoder::tokens, Decoder::token_dim>>();
     validate();
     const auto seen = decoder.look(ctx, noised(ctx, frozen_latents(ctx, *encoder, images)));

@@ -1,11 +1,13 @@
 // Mean and variance of an encoder's latents over a data set: gathered, written, read.
 #pragma once
 
+#include <sfumato/base/rules.hpp>
 #include <sfumato/io/safetensors.hpp>
 #include <sfumato/models/latent_scale.hpp>
 #include <sfumato/train/weights.hpp>
 #include <sfumato/train/weights_file.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <span>
@@ -19,15 +21,19 @@ template <int Tokens, int Dim> class LatentStatistics {
  public:
   static constexpr std::size_t size = std::size_t(Tokens) * std::size_t(Dim);
 
-  /// Welford's update, sample by sample. Throws Error("shape") and Error("non-finite-latents").
+  /// Welford's update, sample by sample. Throws Error("shape") and, the samples before the bad one added, Error("non-finite-latents").
   void add(std::span<const float> latents) {
     check(latents.size() % size == 0, "shape", latents.size(), " values are no whole number of latents of ", Tokens, " x ", Dim);
     for (std::size_t first = 0; first < latents.size(); first += size) {
+      const auto sample = latents.subspan(first, size);
+      const auto bad = std::find_if(sample.begin(), sample.end(), [](float v) { return !std::isfinite(v); });
+      if (bad != sample.end()) {
+        const auto j = std::size_t(bad - sample.begin());
+        throw Error("non-finite-latents", text("latent ", count_ + 1, " holds ", *bad, " at token ", j / std::size_t(Dim), ", channel ", j % std::size_t(Dim)));
+      }
       ++count_;
       for (std::size_t j = 0; j < size; ++j) {
-        const double value = double(latents[first + j]);
-        check(std::isfinite(value), "non-finite-latents", "latent ", count_, " holds ", value, " at token ", j / std::size_t(Dim), ", channel ", j % std::size_t(Dim));
-        const double before = value - mean_[j];
+        const double value = double(sample[j]), before = value - mean_[j];
         mean_[j] += before / double(count_);
         squares_[j] += before * (value - mean_[j]);
       }
@@ -46,6 +52,7 @@ template <int Tokens, int Dim> class LatentStatistics {
   void save(const std::filesystem::path& path, bool with_mean = true) const {
     check(count_ > 0, "latent-statistics", "there are no latents to write statistics of to ", path.string());
     constexpr int side = grid();
+    require<rule::SquarePlaces<Tokens, side * side>>();
     std::vector<float> mean(size), var(size);
     const auto all = variance();
     for (std::size_t t = 0; t < std::size_t(Tokens); ++t)

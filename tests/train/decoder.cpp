@@ -1,0 +1,369 @@
+// A decoder's losses and its adversary: gradients, the adaptive weight, who is trained and who is not, turns, checkpoints.
+#include "train/support.hpp"
+
+#include <sfumato/backend/reference/reference.hpp>
+#include <sfumato/train/adversary.hpp>
+#include <sfumato/train/feature_distance.hpp>
+
+#include "central_difference.hpp"
+#include "check_error.hpp"
+
+using namespace train_test;
+using backend::Reference;
+
+namespace {
+
+using Encoder = VisionEncoder<EncoderInput<8, 4, 2, Interpolation::cubic, GreyColours>, Transformer<16, 2, LayerNorm, GELU, Heads<2>>, LayerNormNoAffine, true>;
+using Decoder = ViTDecoder<LatentTokens<2, 16, 3>, Transformer<16, 1, LayerNorm, GELU, Heads<2>>, 4, GreyColours>;
+using Watcher = Discriminator<Encoder, 3, 0, 1>;
+using Image = Decoder::ImageShape;
+template <class B, class E> using Distance = FeatureDistance<Encoder, B, E, 0, 1>;
+template <class B, class E> using Whole = DecoderObjective<Encoder, B, E, Distance<B, E>, DiscriminatorOpinion<Watcher, B, E>>;
+template <class E = float> using Turns = DecoderTrainer<Encoder, Decoder, Watcher, Distance<Cpu, E>, Cpu, E>;
+
+constexpr Index images = 3;
+std::vector<double> waves() {
+  std::vector<double> x(std::size_t(images * Image::row));
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(0.37 * double(i)) * std::cos(0.05 * double(i));
+  return x;
+}
+
+/// The whole loss, in double, of a decoder whose last layer does not start at nothing.
+struct Bench {
+  Reference device;
+  Weights<Encoder, Reference, double> encoder{device, 1};
+  Weights<Watcher, Reference, double> watcher{device, 2};
+  Weights<Decoder, Reference, double> decoder{device, 3};
+  Workspace<Reference> workspace{device};
+  Tape<Reference, double> tape{workspace};
+  Array<Reference, double> gradients{device, decoder.size()};
+  Whole<Reference, double> objective{.encoder = &encoder, .distance = {&encoder}, .adversary = {&encoder, &watcher.model(), &watcher.values()}};
+  std::vector<double> host = std::vector<double>(std::size_t(decoder.size())), x = waves();
+  std::vector<double> d_x = {};
+  Index step = 5;
+
+  Bench() {
+    for (int i = 0; i < 3; ++i) iterate_power(workspace, watcher.model(), watcher.values());
+    decoder.values().download(host);
+  }
+  double operator()(bool backward = false) {
+    decoder.values().upload(host);
+    Kernels<Reference>::fill(device, gradients.size(), 0.0, gradients.data());
+    Record<Reference, double> ctx(tape, decoder.values(), gradients, {.seed = 11, .step = std::uint32_t(step)});
+    auto real = ops::input<Image>(ctx, x);
+    ctx.require_gradient(real);
+    const auto loss = objective.loss(ctx, decoder.model(), real, {});
+    double out = 0;
+    ops::output(ctx, loss, std::span(&out, 1));
+    if (backward) {
+      ctx.backward(loss);
+      CHECK(ctx.gradient_of(real) == nullptr);  // none through the encoder, nor anywhere else
+    }
+    tape.clear();
+    return out;
+  }
+  std::vector<double> gradient() {
+    (*this)(true);
+    std::vector<double> out(host.size());
+    gradients.download(out);
+    return out;
+  }
+  /// Squared length of the gradient of decoder_pred.weight.
+  double last_layer(const std::vector<double>& gradient) const {
+    const auto& p = decoder.model().pred.weight;
+    double sum = 0;
+    for (Index i = 0; i < std::remove_cvref_t<decltype(p)>::size; ++i) sum += gradient[std::size_t(p.offset + i)] * gradient[std::size_t(p.offset + i)];
+    return std::sqrt(sum);
+  }
+};
+
+void check_gradient(Bench& bench) {
+  const auto found = bench.gradient();
+  double largest = 0;
+  for (const ParameterInfo& p : parameter_table(bench.decoder.model())) {
+    if (p.frozen) continue;
+    for (Index i = 0; i < p.size; i += std::max<Index>(1, p.size / 3)) {
+      const std::size_t at = std::size_t(p.offset + i);
+      const double expected = central_difference(bench.host[at], [&] { return bench(); }, 1e-6);
+      INFO(p.name << "[" << i << "]");
+      CHECK(found[at] == doctest::Approx(expected).epsilon(1e-5).scale(1e-2));
+      largest = std::max(largest, std::abs(expected));
+    }
+  }
+  CHECK(largest > 1e-2);
+}
+
+template <class E = float> std::unique_ptr<Turns<E>> turns(Cpu& cpu, const Weights<Encoder, Cpu, E>& encoder, Index from = 1, Index heeded_from = 2) {
+  return std::make_unique<Turns<E>>(cpu, typename Turns<E>::Objective{.encoder = &encoder, .distance = {&encoder}, .adversarial_from = heeded_from}, encoder, tiny_options(), AdamW{},
+                                    typename Turns<E>::CriticOptions{.train = tiny_options(), .from = from});
+}
+template <class T> std::vector<typename T::master> all_of(T& trainer) {
+  std::vector<typename T::master> out;
+  trainer.for_each_part([&](const std::string&, auto& part) {
+    for (const auto& entry : state(part)) out.insert(out.end(), entry.second.begin(), entry.second.end());
+  });
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("decoder loss: gradients of all of it, the adversary's weight held") {
+  Bench bench;
+  bench.objective.balance = 0.8;
+  check_gradient(bench);
+  bench.objective.law = NoiseLaw::half_normal;
+  check_gradient(bench);
+}
+TEST_CASE("decoder loss: gradients of L1 and perceptual distance alone") {
+  Bench bench;
+  bench.objective.adversarial_from = 6;  // not yet
+  const double without = bench();
+  check_gradient(bench);
+  bench.objective.adversarial_from = 5;
+  CHECK(bench() != without);
+}
+
+TEST_CASE("decoder loss: the adaptive weight is how strongly each moves the last layer") {
+  Bench bench;
+  const double adaptive = bench();
+  const auto whole = bench.gradient();
+  const auto with = [&](double perceptual, double balance) {
+    bench.objective.balance = balance;
+    bench.objective.perceptual_weight = perceptual;
+    return bench.gradient();
+  };
+  const auto faithful = with(1, 0), both = with(1, 1);
+  std::vector<double> opinion(both.size());
+  for (std::size_t i = 0; i < both.size(); ++i) opinion[i] = (both[i] - faithful[i]) / 0.75;
+  const double balance = bench.last_layer(faithful) / (bench.last_layer(opinion) + 1e-6);
+  CHECK(balance > 0.01);
+  bench.objective.balance = balance;
+  CHECK(bench() == doctest::Approx(adaptive).epsilon(1e-9));
+  const auto held = bench.gradient();
+  for (std::size_t i = 0; i < held.size(); ++i) CHECK(held[i] == doctest::Approx(whole[i]).epsilon(1e-7).scale(1e-3));
+  // It is limited.
+  bench.objective.balance = balance / 2;
+  const double half = bench();
+  bench.objective.balance.reset();
+  bench.objective.largest_balance = balance / 2;
+  CHECK(bench() == doctest::Approx(half).epsilon(1e-12));
+}
+
+TEST_CASE("decoder loss: what it is made of") {
+  Bench bench;
+  bench.objective.tau = 0;
+  bench.objective.balance = 0;
+  bench.objective.perceptual_weight = 0;
+  const double l1 = bench();
+  // By hand: the mean of |difference| in units of [0, 1].
+  Run<Reference, double> run(bench.workspace, bench.decoder.values());
+  auto encoded = run.frozen(bench.encoder.values());
+  const auto z = bench.encoder.model()(encoded, bench.encoder.model().normalise<Range::signed_unit>(encoded, ops::input<Image>(run, bench.x)));
+  std::vector<double> made(bench.x.size());
+  ops::output(run, bench.decoder.model().decode<Range::unit>(run, z), std::span(made));
+  double expected = 0;
+  for (std::size_t i = 0; i < made.size(); ++i) expected += std::abs(made[i] - 0.5 * (bench.x[i] + 1)) / double(made.size());
+  CHECK(l1 == doctest::Approx(expected).epsilon(1e-12));
+  // Noise: one strength a sample, within its law; another step draws another.
+  for (const NoiseLaw law : {NoiseLaw::uniform, NoiseLaw::half_normal}) {
+    bench.objective.law = law;
+    bench.objective.tau = 0.8;
+    std::vector<double> strengths;
+    for (std::uint32_t step = 0; step < 400; ++step) {
+      Record<Reference, double> ctx(bench.tape, nullptr, nullptr, {.seed = 1, .step = step});
+      const auto nothing = ops::input_from<Shape<dynamic, 4, 16>>(ctx, 2, [](double* out) { std::fill_n(out, 128, 0.0); });
+      std::vector<double> noise(128);
+      ops::output(ctx, bench.objective.noised(ctx, nothing), std::span(noise));
+      for (int b = 0; b < 2; ++b) {
+        double square = 0;
+        for (int i = 0; i < 64; ++i) square += noise[std::size_t(64 * b + i)] * noise[std::size_t(64 * b + i)] / 64;
+        strengths.push_back(std::sqrt(square));
+      }
+    }
+    double mean = 0, largest = 0;
+    for (const double s : strengths) mean += s / double(strengths.size()), largest = std::max(largest, s);
+    const bool uniform = law == NoiseLaw::uniform;
+    CHECK(mean == doctest::Approx(uniform ? 0.4 : 0.8 * std::sqrt(2 / 3.14159265358979)).epsilon(0.08));
+    CHECK((uniform ? largest < 0.8 * 1.5 : largest > 1.6));
+  }
+}
+
+TEST_CASE("decoder loss: options that mean nothing are refused") {
+  Bench bench;
+  bench.objective.tau = -1;
+  check_error([&] { bench(); }, "objective-options", {"tau", "-1"});
+  bench.tape.clear();
+  bench.objective.tau = 0;
+  bench.objective.adversarial_weight = std::numeric_limits<double>::infinity();
+  check_error([&] { bench(); }, "objective-options", {"adversarial_weight", "inf"});
+  Cpu cpu(1);
+  const Weights<Encoder, Cpu> encoder(cpu, 1);
+  check_error([&] { turns(cpu, encoder, 3, 2); }, "train-options", {"2", "3"});
+  check_error([&] { turns(cpu, encoder, -1, 2); }, "train-options", {"-1"});
+}
+
+TEST_CASE("augmentation: what it does to each image, for three channels and for one") {
+  Reference device;
+  Workspace<Reference> workspace(device);
+  Tape<Reference, double> tape(workspace);
+  const auto verify = [&]<int Channels>(std::integral_constant<int, Channels>) {
+    using S = Shape<dynamic, Channels, 16, 16>;
+    std::vector<double> x(std::size_t(2 * S::row)), y(x), again(x);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(0.7 * double(i)) + 0.2;
+    Record<Reference, double> ctx(tape, nullptr, nullptr, {.seed = 9, .step = 4, .first_sample = 2});
+    ops::output(ctx, augment(ctx, ops::input<S>(ctx, x), 1), std::span(y));
+    ops::output(ctx, augment(ctx, ops::input<S>(ctx, x), 2), std::span(again));
+    CHECK(y != again);  // each use has its own
+    const Random random{9, Stream::augment, 4};
+    std::array<std::vector<double>, 2> expected;
+    for (int b = 0; b < 2; ++b) {
+      const std::uint64_t first = (std::uint64_t{1} << 40) + 8 * std::uint64_t(2 + b);
+      const int rows = int(random.below(first, 5)) - 2, columns = int(random.below(first + 1, 5)) - 2;
+      const double brightness = random.uniform(first + 2) - 0.5, saturation = 2 * random.uniform(first + 3), contrast = 0.5 + random.uniform(first + 4);
+      std::vector<double> image(std::size_t(S::row), brightness);
+      for (int c = 0; c < Channels; ++c)
+        for (int i = std::max(0, rows); i < std::min(16, 16 + rows); ++i)
+          for (int j = std::max(0, columns); j < std::min(16, 16 + columns); ++j)
+            image[std::size_t((c * 16 + i) * 16 + j)] += x[std::size_t(((b * Channels + c) * 16 + i - rows) * 16 + j - columns)];
+      for (int p = 0; Channels > 1 && p < 256; ++p) {
+        double mean = 0;
+        for (int c = 0; c < Channels; ++c) mean += image[std::size_t(c * 256 + p)] / Channels;
+        for (int c = 0; c < Channels; ++c) image[std::size_t(c * 256 + p)] = mean + saturation * (image[std::size_t(c * 256 + p)] - mean);
+      }
+      double mean = 0;
+      for (const double v : image) mean += v / double(image.size());
+      for (std::size_t i = 0; i < image.size(); ++i) CHECK(y[std::size_t(b) * image.size() + i] == doctest::Approx(mean + contrast * (image[i] - mean)).epsilon(1e-9).scale(1));
+    }
+  };
+  verify(std::integral_constant<int, 3>{});
+  verify(std::integral_constant<int, 1>{});
+}
+
+TEST_CASE("discriminator loss: gradients, and that it learns to tell images from a decoder's") {
+  Reference device;
+  const Weights<Encoder, Reference, double> encoder(device, 1);
+  const Weights<Decoder, Reference, double> decoder(device, 3);
+  Weights<Watcher, Reference, double> watcher(device, 2);
+  Workspace<Reference> workspace(device);
+  Tape<Reference, double> tape(workspace);
+  Array<Reference, double> gradients(device, watcher.size());
+  iterate_power(workspace, watcher.model(), watcher.values());
+  std::vector<double> host(std::size_t(watcher.size())), found(host), x = waves();
+  watcher.values().download(host);
+  const DiscriminatorObjective<Encoder, Decoder, Watcher, Reference, double> objective{&encoder, &encoder, &decoder.model(), &decoder.values()};
+  const auto loss = [&](bool backward) {
+    watcher.values().upload(host);
+    Kernels<Reference>::fill(device, gradients.size(), 0.0, gradients.data());
+    Record<Reference, double> ctx(tape, watcher.values(), gradients, {.seed = 11, .step = 3});
+    const auto value = objective.loss(ctx, watcher.model(), ops::input<Image>(ctx, x), {});
+    double out = 0;
+    ops::output(ctx, value, std::span(&out, 1));
+    if (backward) ctx.backward(value);
+    tape.clear();
+    return out;
+  };
+  loss(true);
+  gradients.download(found);
+  for (const ParameterInfo& p : parameter_table(watcher.model())) {
+    const std::size_t at = std::size_t(p.offset + p.size / 2);
+    INFO(p.name);
+    if (p.frozen) CHECK(found[at] == 0);  // u and v follow the weights
+    else CHECK(found[at] == doctest::Approx(central_difference(host[at], [&] { return loss(false); }, 1e-6)).epsilon(1e-5).scale(1e-2));
+  }
+  const double before = loss(false);
+  for (int i = 0; i < 100; ++i) {
+    iterate_power(workspace, watcher.model(), watcher.values());
+    watcher.values().download(host);
+    loss(true);
+    gradients.download(found);
+    for (const ParameterInfo& p : parameter_table(watcher.model()))
+      for (Index k = p.offset; !p.frozen && k < p.offset + p.size; ++k) host[std::size_t(k)] -= 0.1 * found[std::size_t(k)];
+    watcher.values().upload(host);
+  }
+  CHECK(loss(false) < 0.9 * before);
+}
+
+TEST_CASE("turns: who is trained when, and that the frozen ones stay") {
+  Cpu cpu(1);
+  Weights<Encoder, Cpu> encoder(cpu, 1);
+  const auto bits = [&] {
+    std::vector<float> out(std::size_t(encoder.size()));
+    encoder.values().download(out);
+    return out;
+  };
+  const auto before = bits();
+  const auto trainer = turns(cpu, encoder);
+  CHECK(trainer->critic_loss() == 0);
+  for (Index step = 1; step <= 5; ++step) {
+    CHECK(trainer->step(Waves{}).step == step);
+    CHECK(trainer->critic().step_count() == step - 1);
+  }
+  CHECK(trainer->critic_loss() > 0);
+  CHECK(bits() == before);
+  // Until the opinion counts, the decoder is that of a training without an adversary.
+  const auto alone = [&](Index steps) {
+    using Objective = DecoderObjective<Encoder, Cpu, float, Distance<Cpu, float>>;
+    Trainer<Decoder, Image, Objective, Cpu> plain(cpu, {.encoder = &encoder, .distance = {&encoder}}, tiny_options());
+    const auto both = turns(cpu, encoder);
+    for (Index i = 0; i < steps; ++i) plain.step(Waves{}), both->step(Waves{});
+    std::vector<float> a(std::size_t(plain.weights().size())), b(a);
+    plain.weights().download(a);
+    both->weights().download(b);
+    double worst = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, double(std::abs(a[i] - b[i])));
+    return worst;
+  };
+  CHECK(alone(2) < 1e-3);  // Adam's first steps are of one length: rounding may turn them where a gradient is next to nothing
+  CHECK(alone(4) > 1e-3);
+}
+
+TEST_CASE("turns: an interrupted run goes on bit for bit, and its file is a decoder's") {
+  const TemporaryDirectory folder;
+  const auto path = folder / "run.safetensors";
+  Cpu cpu(1);
+  const Weights<Encoder, Cpu> encoder(cpu, 1);
+  const auto whole = turns(cpu, encoder), begun = turns(cpu, encoder), resumed = turns(cpu, encoder);
+  const auto run = [&](Turns<>& trainer, Index steps) { run_training(trainer, Waves{}, {.steps = steps, .checkpoint = path, .report_every = 1}, [](const Progress&) {}); };
+  run(*whole, 7);
+  run(*begun, 1);  // the adversary has not begun
+  load_checkpoint(path, *resumed);
+  CHECK(resumed->critic().step_count() == 0);
+  run(*resumed, 4);
+  const auto again = turns(cpu, encoder);
+  load_checkpoint(path, *again);
+  CHECK(again->critic().step_count() == 3);
+  run(*again, 7);
+  CHECK(all_of(*again) == all_of(*whole));
+
+  Weights<Decoder, Cpu> decoder(cpu);
+  load_weights(path, decoder);
+  std::vector<float> read(std::size_t(decoder.size())), average(read);
+  decoder.values().download(read);
+  again->ema1().download(average);
+  CHECK(read == average);
+
+  // Other beginnings, other options, other kinds of runs.
+  const auto other = turns(cpu, encoder, 2, 2);
+  const auto untouched = all_of(*other);
+  load_checkpoint(path, *other);
+  check_error([&] { other->step(Waves{}); }, "train-options", {"7", "6", "5"});
+  const auto later = turns(cpu, encoder, 1, 3);
+  check_error([&] { load_checkpoint(path, *later); }, "checkpoint-settings", {"objective.adversarial_from: 2, this run has 3"});
+  using Alone = DecoderObjective<Encoder, Cpu, float, Distance<Cpu, float>>;
+  Trainer<Decoder, Image, Alone, Cpu> plain(cpu, {.encoder = &encoder, .distance = {&encoder}}, tiny_options());
+  check_error([&] { load_checkpoint(path, plain); }, "checkpoint-settings", {"discriminator.objective: discriminator, this run has none"});
+  plain.step(Waves{});
+  save_checkpoint(path, plain);
+  check_error([&] { load_checkpoint(path, *later); }, "checkpoint-metadata", {"discriminator.step"});
+  CHECK(all_of(*later) == untouched);
+}
+
+TEST_CASE("turns: in bf16 too") {
+  Cpu cpu(1);
+  const Weights<Encoder, Cpu, bf16> encoder(cpu, 1);
+  const auto trainer = turns<bf16>(cpu, encoder, 0, 0);
+  StepResult last{};
+  for (int i = 0; i < 3; ++i) last = trainer->step(Waves{});
+  CHECK(std::isfinite(last.loss));
+  CHECK(trainer->critic_loss() > 0);
+}
