@@ -7,5 +7,6 @@
 #include <sfumato/io/safetensors.hpp>
 #include <sfumato/train/checkpoint.hpp>
 #include <sfumato/train/image_source.hpp>
+#include <sfumato/train/latent_statistics.hpp>
 #include <sfumato/train/loop.hpp>
 #include <sfumato/train/official_names.hpp>

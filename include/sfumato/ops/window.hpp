@@ -130,8 +130,10 @@ template <int Kernel, class Ctx, class X> constexpr auto unfolded(Ctx& ctx, cons
 }  // namespace detail
 
 /// The loops of this file, for each type of element: for who must name them, such as backend::cuda::instantiate_loops.
-template <class E> using WindowLoopsOf = std::tuple<detail::UnfoldForward<E>, detail::UnfoldBackward<E>, detail::MaxPoolForward<E>, detail::MaxPoolBackward<E>, detail::Translate<E>>;
-using WindowLoops = decltype(std::tuple_cat(WindowLoopsOf<float>{}, WindowLoopsOf<double>{}, WindowLoopsOf<bf16>{}));
+using WindowLoops =
+    std::tuple<detail::UnfoldForward<float>, detail::UnfoldBackward<float>, detail::MaxPoolForward<float>, detail::MaxPoolBackward<float>, detail::Translate<float>,
+               detail::UnfoldForward<double>, detail::UnfoldBackward<double>, detail::MaxPoolForward<double>, detail::MaxPoolBackward<double>, detail::Translate<double>,
+               detail::UnfoldForward<bf16>, detail::UnfoldBackward<bf16>, detail::MaxPoolForward<bf16>, detail::MaxPoolBackward<bf16>, detail::Translate<bf16>>;
 
 /// The `Kernel` neighbours of each place on a ring of places, channel by channel: (batch, n, C) to (batch, n, C * Kernel), the order of a
 /// 1-D convolution's weight (out, C, Kernel). The place itself is in the middle.
