@@ -39,6 +39,11 @@ inline void add_training_options(CLI::App& command, TrainingArguments& a) {
   command.add_option("--ema1", a.train.ema1, "decay of the first moving average, the one that is used afterwards")->capture_default_str();
   command.add_option("--ema2", a.train.ema2)->capture_default_str();
   command.add_flag("--cosine,!--constant", [&a](std::int64_t times) { a.train.schedule = times > 0 ? Schedule::cosine : Schedule::constant; }, "cosine schedule over --steps, or a constant rate");
+  command.add_option_function<sfumato::Index>("--linear-from", [&a](const sfumato::Index& step) {
+    a.train.schedule = Schedule::linear;
+    a.train.hold = step;
+  }, "a constant rate up to this step, then a line to --minimum-rate at --steps");
+  command.add_option("--minimum-rate", a.train.minimum_rate, "where cosine and line end")->capture_default_str();
   command.add_flag("--flip,!--no-flip", a.train.flip, "random horizontal flips");
   command.add_option("--seed", a.train.seed)->capture_default_str();
   add_device_options(command, a);

@@ -19,7 +19,7 @@ struct Arguments : TrainingArguments {
   // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 1024 --learning-rate 2e-4 --ema1 0.9995 ...
   Arguments() {
     out = "out/rae";
-    train = {.batch = 64, .learning_rate = 1.5e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.999, .ema2 = 0.99};
+    train = {.batch = 32, .learning_rate = 1.5e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.998, .ema2 = 0.99};
     loop = {.steps = 100'000, .checkpoint_every = 500};
   }
 };

@@ -125,6 +125,20 @@ TEST_CASE("learning rates: constant, warm-up from zero, cosine") {
   for (Index i = 4; i < 104; ++i) CHECK(o.rate(i + 1) <= o.rate(i));
 }
 
+TEST_CASE("learning rates: held, then along a line (RAE: 40 epochs of 800, to a tenth)") {
+  TrainOptions o;
+  o.learning_rate = 2e-4, o.minimum_rate = 2e-5, o.schedule = Schedule::linear, o.hold = 40, o.total_steps = 800, o.warmup = 2;
+  o.validate();
+  CHECK(o.rate(1) == doctest::Approx(1e-4));
+  CHECK(o.rate(2) == 2e-4);
+  CHECK(o.rate(40) == 2e-4);
+  CHECK(o.rate(420) == doctest::Approx(1.1e-4));
+  CHECK(o.rate(800) == doctest::Approx(2e-5));
+  CHECK(o.rate(1400) == doctest::Approx(2e-5));
+  o.hold = 800;
+  check_error([&] { o.validate(); }, "train-options", {"linear", "800 and 800"});
+}
+
 TEST_CASE("the first step of a warm-up changes moments, not weights") {
   Cpu device(1);
   auto options = tiny_options();

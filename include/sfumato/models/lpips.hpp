@@ -1,5 +1,5 @@
 // LPIPS, the perceptual distance of Zhang et al. 2018, on VGG16's features (Simonyan and Zisserman 2015). Parameter names are those of the
-// lpips package's modules; train/official_names.hpp has torchvision's of the network alone.
+// lpips package's whole module.
 #pragma once
 
 #include <sfumato/models/vision_encoder.hpp>

@@ -107,12 +107,6 @@ inline NameTable rae_decoder_names() { return {detail::mae_blocks("decoder_layer
 
 /// LPIPS on VGG16 as the lpips package saves its whole module, which names the weights of channels twice.
 inline NameTable lpips_names() { return {{}, {"scaling_layer.", "lins."}}; }
-/// VGG16 as torchvision keeps it, its classifier left out.
-inline NameTable vgg16_names() {
-  NameTable names{{}, {"classifier."}};
-  for (const char* slice : {"slice1.", "slice2.", "slice3.", "slice4.", "slice5."}) names.rules.push_back({slice, {"features."}});
-  return names;
-}
 /// DINO's ViTs as Caron et al. and timm keep them, which is how ours are named; the rest of the module is left out.
 inline NameTable dino_names() { return {{}, {"head."}}; }
 

@@ -16,18 +16,19 @@
 
 SFUMATO_BEGIN
 
-/// How the learning rate goes on after the warm-up.
-enum class Schedule { constant, cosine };
+/// How the learning rate goes on after the warm-up: as it is; along half a cosine; or for `hold` steps as it is, then along a line.
+enum class Schedule { constant, cosine, linear };
 
 /// Options of a training run. The defaults are JiT's (table 9), at a batch for one machine.
 struct TrainOptions {
   Index batch = 128;
   Index accumulate = 1;          ///< micro-batches per step; divides `batch`
   double learning_rate = 2e-4;
-  double minimum_rate = 0;       ///< where the cosine ends
+  double minimum_rate = 0;       ///< where cosine and line end
   Schedule schedule = Schedule::constant;
   Index warmup = 0;              ///< steps of linear warm-up from 0
-  Index total_steps = 0;         ///< the cosine's length
+  Index total_steps = 0;         ///< where cosine and line end
+  Index hold = 0;                ///< where the line begins
   double clip = 0;               ///< largest gradient norm; 0: no clipping
   double ema1 = 0.9999, ema2 = 0.9996;
   bool flip = false;             ///< random horizontal flips
@@ -38,11 +39,12 @@ struct TrainOptions {
     visit("batch", batch);
     visit("accumulate", accumulate);
     visit("learning_rate", learning_rate);
-    visit("schedule", schedule == Schedule::cosine ? "cosine" : "constant");
-    if (schedule == Schedule::cosine) {
+    visit("schedule", schedule == Schedule::constant ? "constant" : schedule == Schedule::cosine ? "cosine" : "linear");
+    if (schedule != Schedule::constant) {
       visit("minimum_rate", minimum_rate);
       visit("total_steps", total_steps);
     }
+    if (schedule == Schedule::linear) visit("hold", hold);
     visit("warmup", warmup);
     visit("clip", clip);
     visit("ema1", ema1);
@@ -60,6 +62,7 @@ struct TrainOptions {
       check(std::isfinite(value) && value >= 0, "train-options", what, " must be finite and not negative, found ", value);
     require(warmup >= 0, "warmup must not be negative", warmup);
     require(schedule != Schedule::cosine || total_steps > 0, "the cosine schedule needs total_steps", total_steps);
+    require(schedule != Schedule::linear || (hold >= 0 && total_steps > hold), "the linear schedule needs total_steps above hold and a hold that is not negative", text(total_steps, " and ", hold));
     require(ema1 >= 0 && ema1 <= 1, "ema1 must be in [0, 1]", ema1);
     require(ema2 >= 0 && ema2 <= 1, "ema2 must be in [0, 1]", ema2);
   }
@@ -67,6 +70,7 @@ struct TrainOptions {
   double rate(Index step) const {
     const double warm = warmup > 0 ? std::min(1.0, double(step) / double(warmup)) : 1.0;
     if (schedule == Schedule::constant) return learning_rate * warm;
+    if (schedule == Schedule::linear) return warm * std::lerp(learning_rate, minimum_rate, std::clamp(double(step - hold) / double(total_steps - hold), 0.0, 1.0));
     const double done = std::clamp(double(step - warmup) / double(std::max<Index>(1, total_steps - warmup)), 0.0, 1.0);
     return warm * (minimum_rate + (learning_rate - minimum_rate) * 0.5 * (1 + std::cos(3.14159265358979323846 * done)));
   }
