@@ -5,6 +5,8 @@ The published JiT checkpoints are dicts with the state dicts `model`, `model_ema
 with `net.`; they are written as they are. Needs torch to read, nothing else to write.
 
     python3 scripts/pth_to_safetensors.py jit-b-16.pth jit-b-16.safetensors --which model_ema1
+
+RAE's: `--which ema` for its models, `--which ''` for files that are one state dict, such as its statistics.
 """
 
 import argparse
@@ -69,6 +71,11 @@ def select(torch, checkpoint, which, path):
     state = checkpoint[which]
     if not isinstance(state, dict) or not state:
         raise ConversionError(f"key '{which}' of '{path}' is a {type(state).__name__}, expected a filled state dict")
+    for name in [name for name, tensor in state.items() if tensor is None]:  # e.g. the mean in RAE's statistics of DINOv2-B
+        print(f"left out: '{name}' is None")
+    state = {name: tensor for name, tensor in state.items() if tensor is not None}
+    if not state:
+        raise ConversionError(f"'{path}' holds no tensors")
     for name, tensor in state.items():
         if not isinstance(name, str) or name == "__metadata__":
             raise ConversionError(f"key {name!r} of '{which}' cannot be a tensor's name")

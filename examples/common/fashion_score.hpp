@@ -24,6 +24,7 @@ struct Score {
 class FashionScorer {
  public:
   static constexpr int width = FashionClassifier::width;
+  static constexpr sfumato::Index least = 4;  ///< images to score: precision and recall look at three neighbours
 
   /// `real`: the test set. Throws when the classifier's weights are missing or damaged, or the images of another size.
   FashionScorer(sfumato::backend::Cpu& cpu, const sfumato::io::ImageDataset& real, const std::filesystem::path& weights)

@@ -35,6 +35,8 @@ inline void add_training_options(CLI::App& command, TrainingArguments& a) {
   command.add_option("--learning-rate", a.train.learning_rate)->capture_default_str();
   command.add_option("--warmup", a.train.warmup, "steps of linear warm-up")->capture_default_str();
   command.add_option("--weight-decay", a.optimiser.weight_decay)->capture_default_str();
+  command.add_option("--beta1", a.optimiser.beta1)->capture_default_str();
+  command.add_option("--beta2", a.optimiser.beta2)->capture_default_str();
   command.add_option("--clip", a.train.clip, "largest gradient norm; 0: no clipping")->capture_default_str();
   command.add_option("--ema1", a.train.ema1, "decay of the first moving average, the one that is used afterwards")->capture_default_str();
   command.add_option("--ema2", a.train.ema2)->capture_default_str();
@@ -70,7 +72,7 @@ inline void prepare_training(const CLI::App& command, TrainingArguments& a) {
 }
 
 /// The loss by step, and its mean over the last fiftieth of the run.
-inline void plot_loss(const std::filesystem::path& csv, const std::filesystem::path& png, const std::string& title) {
+inline void plot_loss(const std::filesystem::path& csv, const std::filesystem::path& png, const std::string& title, bool log_y = true) {
   plot::Series raw{"loss", {}, {}, "#c0c8e0"}, mean{"mean", {}, {}, "#203080"};
   std::ifstream file(csv);
   std::string line;
@@ -86,7 +88,7 @@ inline void plot_loss(const std::filesystem::path& csv, const std::filesystem::p
     mean.x.push_back(raw.x[i - 1]);
     mean.y.push_back(std::accumulate(raw.y.begin() + std::ptrdiff_t(i - window), raw.y.begin() + std::ptrdiff_t(i), 0.0) / double(window));
   }
-  plot::lines(png, {.title = title, .x_label = "step", .y_label = "loss", .log_y = true}, std::vector{raw, mean});
+  plot::lines(png, {.title = title, .x_label = "step", .y_label = "loss", .log_y = log_y}, std::vector{raw, mean});
 }
 
 /// How many steps this machine does in the given time, from a few that are then thrown away: one to warm up, and those of
@@ -133,10 +135,11 @@ inline const char* name_of(sfumato::Ended ended) {
   return ended == Ended::finished ? "done" : ended == Ended::out_of_time ? "out of time (go on with --resume)" : "interrupted (go on with --resume)";
 }
 
-/// For messages: on the progress line, above the plot; and multiply-adds of a sample's forward pass.
+/// For messages: on the progress line, above the plot; multiply-adds of a sample's pass through the model and through what is frozen.
 struct TrainingTitle {
   std::string name, plot;
-  sfumato::Index macs;
+  sfumato::Index macs, frozen_macs = 0;
+  bool log_y = true;
 };
 
 /// Trains as the options say what `make_trainer` makes by them, and returns it. `make_trainer` is called again with `a` changed, where
@@ -145,6 +148,7 @@ template <class Make, class Data> auto run_trainer(TrainingArguments& a, const T
   using namespace sfumato;
   const std::filesystem::path out = a.out;
   if (a.train.schedule != Schedule::constant) a.train.total_steps = a.loop.steps = planned_steps(a, make_trainer, data);
+  check(a.train.schedule != Schedule::linear || a.train.hold < a.loop.steps, "train-options", "--linear-from is ", a.train.hold, ", expected a step before the last, which is ", a.loop.steps);
   auto trainer = make_trainer();
   using T = std::remove_reference_t<decltype(*trainer)>;
   if (a.resume) {
@@ -162,9 +166,11 @@ template <class Make, class Data> auto run_trainer(TrainingArguments& a, const T
       speed = p.samples_per_second;
     });
   }
-  std::fprintf(stderr, "%.0f images/s: %.1f %% of what a large matrix product does here (%.3g multiply-adds/s); a backward pass is taken for two forward ones\n", speed,
-               100 * 3 * double(title.macs) * speed / rate, rate);
-  plot_loss(a.loop.log, out / "loss.png", title.plot);
+  if (title.macs > 0)
+    std::fprintf(stderr, "%.0f images/s: %.1f %% of what a large matrix product does here (%.3g multiply-adds/s); a backward pass is taken for two forward ones\n", speed,
+                 100 * double(3 * title.macs + title.frozen_macs) * speed / rate, rate);
+  if constexpr (requires { trainer->discriminator_loss(); }) std::fprintf(stderr, "the discriminator's last loss: %.4g (2 x 0.5: it tells nothing)\n", trainer->discriminator_loss());
+  plot_loss(a.loop.log, out / "loss.png", title.plot, title.log_y);
   std::printf("%s after step %lld; wrote %s, %s, %s\n", name_of(ended), static_cast<long long>(trainer->step_count()), a.loop.checkpoint.c_str(), a.loop.log.c_str(), (out / "loss.png").c_str());
   return trainer;
 }

@@ -18,7 +18,8 @@ struct Arguments : TrainingArguments {
   double tau = 0.8, perceptual_weight = 1, adversarial_weight = 0.75, discriminator_rate = 2e-4;
   double discriminator_from = 6.0 / 16, adversarial_from = 8.0 / 16;  // RAE: epochs 6 and 8 of 16
   bool half_normal = false, skip_corrupt = false;
-  // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 512 --learning-rate 2e-4 --ema1 0.9978 ...
+  // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 512 --learning-rate 2e-4 --minimum-rate 2e-5
+  // --beta1 0.5 --beta2 0.9 --clip 0 --ema1 0.9978
   Arguments() {
     out = "out/decoder";
     train = {.batch = 64, .learning_rate = 1e-3, .minimum_rate = 1e-5, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.998, .ema2 = 0.99};
@@ -27,8 +28,8 @@ struct Arguments : TrainingArguments {
   }
 };
 
-/// The networks that watch over a system's decoder, and where their weights come from.
-template <class S> struct Watch {  // LPIPS and RAE's discriminator
+/// The frozen networks in the loss of a system's decoder, and where their weights come from.
+template <class S> struct LossNetworks {  // LPIPS and RAE's discriminator
   using Perceptual = LPIPS<>;
   using Discriminator = RAEDiscriminator;
   template <class B, class E> using Distance = PerceptualDistance<Perceptual, B, E>;
@@ -41,7 +42,7 @@ template <class S> struct Watch {  // LPIPS and RAE's discriminator
     return a.network;
   }
 };
-template <> struct Watch<Fashion> {  // the classifier, and the encoder itself
+template <> struct LossNetworks<Fashion> {  // the classifier, and the encoder itself
   using Perceptual = FashionClassifier;
   using Discriminator = sfumato::Discriminator<FashionEncoder, 5, 2, 5>;
   template <class B, class E> using Distance = FeatureDistance<Perceptual, B, E, 0, 1, 2, 3>;
@@ -52,21 +53,22 @@ template <> struct Watch<Fashion> {  // the classifier, and the encoder itself
 template <class S> void train(Arguments a) {
   for (const auto& [share, what] : {std::pair{a.discriminator_from, "--discriminator-from"}, {a.adversarial_from, "--adversarial-from"}})
     check(std::isfinite(share) && share >= 0 && share <= 1, "options", what, " must be a share of the run, from 0 to 1, found ", share);
-  check(std::isfinite(a.discriminator_rate) && a.discriminator_rate >= 0, "options", "--discriminator-rate must be finite and not negative, found ", a.discriminator_rate);
-  const std::string perceptual_file = Watch<S>::perceptual(a), network_file = a.adversarial_weight > 0 ? Watch<S>::network(a) : "";
+  for (const auto& [value, what] : {std::pair{a.discriminator_rate, "--discriminator-rate"}, {a.adversarial_weight, "--adversarial"}, {a.perceptual_weight, "--perceptual"}, {a.tau, "--tau"}})
+    check(std::isfinite(value) && value >= 0, "options", what, " must be finite and not negative, found ", value);
+  const std::string perceptual_file = LossNetworks<S>::perceptual(a), network_file = a.adversarial_weight > 0 ? LossNetworks<S>::network(a) : "";
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     using Decoder = typename S::Decoder;
-    using Distance = typename Watch<S>::template Distance<B, E>;
+    using Distance = typename LossNetworks<S>::template Distance<B, E>;
     make_folder(a.out);
     plot::require_gnuplot();
     Weights<typename S::Encoder, B, E> encoder(device);
-    Weights<typename Watch<S>::Perceptual, B, E> perceptual(device);
+    Weights<typename LossNetworks<S>::Perceptual, B, E> perceptual(device);
     load_model(a.encoder, encoder);
     load_model(perceptual_file, perceptual);
     const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::train, S::classes, a.skip_corrupt);
     const ImageSource source(dataset);
-    const TrainingTitle title{"decoder", "RAE decoder: the whole loss", cost_of<Decoder, typename S::LatentShape>(1).macs};
+    const TrainingTitle title{.name = "decoder", .plot = "RAE decoder: the whole loss", .macs = 0, .log_y = false};
     const auto options_of = [&](auto objective) {
       objective.encoder = &encoder;
       objective.distance = Distance{&perceptual};
@@ -81,18 +83,24 @@ template <class S> void train(Arguments a) {
       run_trainer(a, title, [&] { return std::make_unique<Trainer<Decoder, typename Decoder::ImageShape, Objective, B, E>>(device, options_of(Objective{}), a.train, a.optimiser); }, source);
       return;
     }
-    using T = DecoderTrainer<typename S::Encoder, Decoder, typename Watch<S>::Discriminator, Distance, B, E>;
+    using T = DecoderTrainer<typename S::Encoder, Decoder, typename LossNetworks<S>::Discriminator, Distance, B, E>;
     typename T::Network network(device);
     load_model(network_file, network);
+    // A resumed run keeps its beginnings, whatever its length is now.
+    const auto begun = a.resume ? io::SafetensorsFile(a.loop.checkpoint).metadata() : std::map<std::string, std::string>{};
     run_trainer(a, title, [&] {
-      const auto step_at = [&](double share) { return a.measuring ? Index{0} : Index(share * double(a.loop.steps)); };
+      const auto step_at = [&](double share, const char* kept) {
+        if (const auto found = begun.find(kept); found != begun.end()) return Index{std::atoll(found->second.c_str())};
+        return a.measuring ? Index{0} : Index(share * double(a.loop.steps));
+      };
       auto objective = options_of(typename T::Objective{});
-      objective.adversarial_from = step_at(std::max(a.discriminator_from, a.adversarial_from));
-      typename T::CriticOptions critic{a.train, {.beta1 = 0.5, .beta2 = 0.9, .weight_decay = 0}, step_at(a.discriminator_from)};
-      critic.train.total_steps = std::max<Index>(1, a.loop.steps - critic.from);
-      critic.train.learning_rate = a.discriminator_rate;
-      critic.train.minimum_rate = a.discriminator_rate / 10;
-      return std::make_unique<T>(device, objective, network, a.train, a.optimiser, critic);
+      objective.adversarial_from = step_at(std::max(a.discriminator_from, a.adversarial_from), "objective.adversarial_from");
+      typename T::DiscriminatorOptions other{a.train, {.beta1 = 0.5, .beta2 = 0.9, .weight_decay = 0}, step_at(a.discriminator_from, "discriminator.objective.from")};
+      other.train.total_steps = std::max<Index>(1, a.loop.steps - other.from);
+      other.train.hold = std::clamp<Index>(a.train.hold - other.from, 0, other.train.total_steps - 1);
+      other.train.learning_rate = a.discriminator_rate;
+      other.train.minimum_rate = a.discriminator_rate / 10;
+      return std::make_unique<T>(device, objective, network, a.train, a.optimiser, other);
     }, source);
   });
 }

@@ -4,7 +4,10 @@
 #include "commands.hpp"
 #include "sampling.hpp"
 
+#include <sfumato/train/latent_objective.hpp>
+
 #include <cmath>
+#include <optional>
 
 namespace example {
 namespace {
@@ -23,10 +26,15 @@ struct Arguments : DeviceArguments {
 template <class S> void reconstruct(const Arguments& a) {
   using Image = typename S::Decoder::ImageShape;
   require_writable(a.out);
+  if (!a.report.empty()) require_writable(a.report);
   check(std::isfinite(a.sigma) && a.sigma >= 0, "options", "--sigma must be finite and not negative, found ", a.sigma);
   const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::test, S::classes, a.skip_corrupt);
   const ImageSource source(dataset);
   const Index size = a.count > 0 ? std::min(a.count, source.size()) : source.size();
+  backend::Cpu cpu(a.threads);
+  std::optional<FashionScorer> scorer;  // before the long work
+  if constexpr (!S::official)
+    if (size >= FashionScorer::least) scorer.emplace(cpu, dataset, a.classifier);
   std::vector<float> real, made;
   std::vector<int> labels;
   double l1 = 0, square = 0;
@@ -46,7 +54,7 @@ template <class S> void reconstruct(const Arguments& a) {
       std::vector<float> x(std::size_t(n * Image::row)), y(x.size());
       for (Index b = 0; b < n; ++b) labels.push_back(source.load(first + b, false, x.data() + b * Image::row));
       const auto images = ops::input<Image>(run, x);
-      auto z = encoder.model()(run, encoder.model().template normalise<Range::signed_unit>(run, images));
+      auto z = frozen_latents(run, encoder, images);
       if (a.sigma > 0) z = ops::combine(run, 1, z, a.sigma, ops::normal<typename S::LatentShape>(run, n, Random{a.seed, Stream::noise, 0}, first));
       ops::output(run, decoder.model().template decode<Range::signed_unit>(painted, z), std::span(y));
       for (std::size_t i = 0; i < x.size(); ++i) {
@@ -57,9 +65,9 @@ template <class S> void reconstruct(const Arguments& a) {
       for (std::size_t b = 0; b < std::size_t(n) && Index(above.size()) < a.shown; ++b) {
         constexpr auto row = std::size_t(Image::row);
         above.push_back(to_image(std::span<const float>(x).subspan(b * row, row), S::channels, S::side));
-        below.push_back(to_image(std::span<const float>(y).subspan(b * row, row), S::channels, S::side));
+        below.push_back(to_image(std::span<const float>(y).subspan(b * row, row), S::channels, S::side, ToEightBits::truncate));
       }
-      if constexpr (!S::official) {
+      if (scorer) {
         real.insert(real.end(), x.begin(), x.end());
         made.insert(made.end(), y.begin(), y.end());
       }
@@ -77,10 +85,8 @@ template <class S> void reconstruct(const Arguments& a) {
   io::write_png(a.out, io::grid(grid, a.columns, 2));
   const double values = double(size) * double(Image::row);
   std::string report = text(size, " images, noise ", a.sigma, " on their latents: mean |difference| ", l1 / values, ", PSNR ", 10 * std::log10(values / square), " dB\n");
-  if constexpr (!S::official) {
-    backend::Cpu cpu(a.threads);
-    FashionScorer scorer(cpu, dataset, a.classifier);
-    const Score of_real = scorer.score(real, labels), of_made = scorer.score(made, labels);
+  if (scorer) {
+    const Score of_real = scorer->score(real, labels), of_made = scorer->score(made, labels);
     report += text("recognised as their label: ", 100 * of_real.recognised, " % of the images, ", 100 * of_made.recognised, " % of the reconstructions; Frechet distance between them ", of_made.frechet, "\n");
   }
   std::printf("%swrote %s\n", report.c_str(), a.out.c_str());

@@ -38,6 +38,10 @@ template <class S> void draw(const Arguments& a) {
   if (!a.report.empty()) require_writable(a.report);
   std::optional<io::NpzWriter> npz;
   if (!a.npz.empty()) npz.emplace(a.npz, std::array<Index, 4>{Index(labels.size()), S::side, S::side, S::channels});
+  backend::Cpu cpu(a.threads);
+  std::optional<FashionScorer> scorer;  // before the long work
+  if constexpr (!S::official)
+    if (Index(labels.size()) >= FashionScorer::least) scorer.emplace(cpu, io::load_fashion_mnist(fashion_or_bundled(a.data), io::Split::test), a.classifier);
   std::vector<io::Image> shown;
   std::vector<float> scored;
   const auto most = std::size_t(std::max(1, (1 << 24) / ((S::side + 2) * (S::side + 2))));
@@ -48,7 +52,7 @@ template <class S> void draw(const Arguments& a) {
     load_model(a.decoder, drawer.decoder);
     read_statistics(a.statistics, drawer.scale);
     const auto consume = [&](std::span<const float> values) {
-      if constexpr (!S::official) scored.insert(scored.end(), values.begin(), values.end());
+      if (scorer) scored.insert(scored.end(), values.begin(), values.end());
       if (shown.size() >= most && !npz) return;
       for (io::Image& image : as_images<S>(values)) {
         if (npz) npz->append(image.pixels);
@@ -67,11 +71,8 @@ template <class S> void draw(const Arguments& a) {
   if (npz) npz->commit();
   io::write_png(a.grid, io::grid(shown, a.columns, 2));
   std::printf("wrote %s (%zu of %zu images)\n", a.grid.c_str(), shown.size(), labels.size());
-  if constexpr (!S::official) {
-    const auto real = io::load_fashion_mnist(fashion_or_bundled(a.data), io::Split::test);
-    backend::Cpu cpu(a.threads);
-    FashionScorer scorer(cpu, real, a.classifier);
-    const Score s = scorer.score(scored, labels);
+  if (scorer) {
+    const Score s = scorer->score(scored, labels);
     std::ostringstream text;
     text.setf(std::ios::fixed);
     text.precision(2);

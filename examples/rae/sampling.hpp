@@ -54,7 +54,7 @@ template <class S, class B, class E> struct Drawer {
 template <class S> std::vector<sfumato::io::Image> as_images(std::span<const float> values) {
   constexpr auto row = std::size_t(S::channels) * std::size_t(S::side) * std::size_t(S::side);
   std::vector<sfumato::io::Image> images;
-  for (std::size_t i = 0; i + row <= values.size(); i += row) images.push_back(sfumato::to_image(values.subspan(i, row), S::channels, S::side));
+  for (std::size_t i = 0; i + row <= values.size(); i += row) images.push_back(sfumato::to_image(values.subspan(i, row), S::channels, S::side, sfumato::ToEightBits::truncate));
   return images;
 }
 

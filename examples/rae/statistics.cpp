@@ -5,6 +5,7 @@
 #include "commands.hpp"
 #include "models.hpp"
 
+#include <sfumato/train/latent_objective.hpp>
 #include <sfumato/train/latent_statistics.hpp>
 
 namespace example {
@@ -15,6 +16,7 @@ using namespace sfumato;
 struct Arguments : DeviceArguments {
   std::string model = "fashion", encoder, data, out = "out/statistics.safetensors";
   Index batch = 100, most = 0;
+  std::uint64_t seed = 0;
   bool without_mean = false, skip_corrupt = false;
 };
 
@@ -32,14 +34,15 @@ template <class S> void encode(const Arguments& a) {
     Run<B, E> run(workspace, encoder.values());
     LatentStatistics<S::Encoder::tokens, S::Encoder::token_dim> statistics;
     const Index size = a.most > 0 ? std::min(a.most, source.size()) : source.size();
+    ShuffledOrder order(source.size(), a.seed);  // the first ones of a folder are all of one class
     std::vector<float> latents;
     CountLine line("encoded", size);
     for (Index first = 0; first < size; first += a.batch) {
       const Index n = std::min(a.batch, size - first);
       const auto images = ops::input_from<Image>(run, n, [&](E* out) {
-        for (Index b = 0; b < n; ++b) source.load(first + b, false, out + b * Image::row);
+        for (Index b = 0; b < n; ++b) source.load(order.at(first + b), false, out + b * Image::row);
       });
-      const auto z = encoder.model()(run, encoder.model().template normalise<Range::signed_unit>(run, images));
+      const auto z = frozen_latents(run, encoder, images);
       latents.resize(std::size_t(z.size()));
       ops::output(run, z, std::span(latents));
       statistics.add(latents);
@@ -63,7 +66,8 @@ void add_encode_stats(CLI::App& app) {
   command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of images per class");
   command->add_option("--out", a->out, "file to write")->capture_default_str();
   command->add_option("--batch", a->batch, "images encoded at once")->capture_default_str();
-  command->add_option("--most", a->most, "only so many images; 0: all")->capture_default_str();
+  command->add_option("--most", a->most, "only so many images, picked at random; 0: all")->capture_default_str();
+  command->add_option("--seed", a->seed, "of what --most picks")->capture_default_str();
   command->add_flag("--without-mean", a->without_mean, "variances alone, as published for DINOv2-B");
   command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_device_options(*command, *a);

@@ -16,7 +16,8 @@ using namespace sfumato;
 struct Arguments : TrainingArguments {
   std::string model = "fashion", encoder, statistics, data;
   bool skip_corrupt = false, guide = false;
-  // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 1024 --learning-rate 2e-4 --ema1 0.9995 ...
+  // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 1024 --learning-rate 2e-4 --linear-from 50000
+  // --minimum-rate 2e-5 --steps 1000000 --beta1 0.9 --beta2 0.95 --weight-decay 0 --ema1 0.9995 --flip
   Arguments() {
     out = "out/rae";
     train = {.batch = 32, .learning_rate = 1.5e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.998, .ema2 = 0.99};
@@ -37,7 +38,7 @@ template <class S, class Model> void train(Arguments a) {
     using Objective = LatentObjective<typename S::Encoder, typename S::Objective, B, E>;
     const Objective objective{&encoder, &scale};
     const auto make = [&] { return std::make_unique<Trainer<Model, typename S::Decoder::ImageShape, Objective, B, E>>(device, objective, a.train, a.optimiser); };
-    run_trainer(a, {"rae", "RAE: velocity loss in the encoder's latents", cost_of<Model>(1).macs}, make, ImageSource(dataset));
+    run_trainer(a, {"rae", "RAE: velocity loss in the encoder's latents", cost_of<Model>(1).macs, cost_of<typename S::Encoder>(1).macs}, make, ImageSource(dataset));
   });
 }
 

@@ -28,7 +28,7 @@ static_assert(cost_of<PlainDiT>(1).macs * 100 > cost_of<Fashion::Diffusion>(1).m
 
 struct Arguments {
   std::string data, encoder, statistics, out = "out/rae_ablations", classifier = example::bundled_classifier;
-  Index steps = 2000, decoder_steps = 1000, batch = 64, samples = 2000;
+  Index steps = 1500, decoder_steps = 700, batch = 64, samples = 1000;
   int seeds = 3, threads = 0;
   double rate = 1.5e-3, tau = 0.8;
 };
@@ -49,18 +49,12 @@ TrainOptions options(const Arguments& a, Index steps, std::uint64_t seed) {
   return {.batch = a.batch, .learning_rate = a.rate, .minimum_rate = a.rate / 100, .schedule = Schedule::cosine, .warmup = std::min<Index>(200, steps / 10), .total_steps = steps,
           .clip = 1, .ema1 = 0.998, .ema2 = 0.998, .seed = seed};
 }
-void train(auto& trainer, const ImageSource& data, Index steps, const std::string& title) {
-  example::ProgressLine line(title);
-  const Ended ended = run_training(trainer, data, {.steps = steps}, [&](const Progress& p) { line(p); });
-  check(ended == Ended::finished, "interrupted", title, ": stopped at step ", trainer.step_count());
-}
-
 /// A trained decoder's weights.
 std::unique_ptr<Weights<Decoder, B>> train_decoder(const Setting& s, double tau, std::uint64_t seed) {
   using Distance = FeatureDistance<example::FashionClassifier, B, float, 0, 1, 2, 3>;
   using Objective = DecoderObjective<Encoder, B, float, Distance>;
   Trainer<Decoder, Image, Objective, B> trainer(s.device, {.encoder = &s.encoder, .distance = {&s.classifier}, .tau = tau}, options(s.a, s.a.decoder_steps, seed));
-  train(trainer, s.train, s.a.decoder_steps, text("decoder, tau ", tau, ", seed ", seed));
+  example::train(trainer, s.train, {.steps = s.a.decoder_steps}, text("decoder, tau ", tau, ", seed ", seed));
   auto weights = std::make_unique<Weights<Decoder, B>>(s.device);
   std::vector<float> host(std::size_t(weights->size()));
   trainer.ema1().download(host);
@@ -73,7 +67,7 @@ template <class Model, class Shift> std::vector<float> train_and_draw(const Sett
   using Flow = FlowObjective<Space::v, Space::v, Shifted<TruncatedLogitNormal<>, Shift>>;
   using Objective = LatentObjective<Encoder, Flow, B, float>;
   Trainer<Model, Image, Objective, B> trainer(s.device, {&s.encoder, &s.scale}, options(s.a, s.a.steps, seed));
-  train(trainer, s.train, s.a.steps, text(name, ", seed ", seed));
+  example::train(trainer, s.train, {.steps = s.a.steps}, text(name, ", seed ", seed));
   auto run = trainer.run(trainer.ema1());
   auto scaled = run.frozen(s.scale.values());
   std::vector<float> latents(s.labels.size() * std::size_t(Latent::row));
@@ -111,7 +105,7 @@ std::vector<float> encode(const Setting& s, std::size_t n, std::vector<int>& lab
     const auto images = ops::input_from<Image>(run, Index(count), [&](float* out) {
       for (std::size_t b = 0; b < count; ++b) labels[first + b] = s.test.load(Index(first + b), false, out + b * std::size_t(Image::row));
     });
-    ops::output(run, s.encoder.model()(run, s.encoder.model().normalise<Range::signed_unit>(run, images)), std::span(latents).subspan(first * std::size_t(Latent::row), count * std::size_t(Latent::row)));
+    ops::output(run, frozen_latents(run, s.encoder, images), std::span(latents).subspan(first * std::size_t(Latent::row), count * std::size_t(Latent::row)));
   }
   return latents;
 }
@@ -151,6 +145,7 @@ std::string compare(const char* claim, const Measured& better, const Measured& w
 void run(const Arguments& a) {
   for (const auto& [value, what] : {std::pair{a.steps, "--steps"}, {a.decoder_steps, "--decoder-steps"}, {a.batch, "--batch"}, {Index{a.seeds}, "--seeds"}})
     check(value > 0, "options", what, " must be positive, found ", value);
+  check(a.samples >= example::FashionScorer::least, "options", "--samples must be at least ", example::FashionScorer::least, ", found ", a.samples);
   check(std::isfinite(a.rate) && a.rate >= 0 && std::isfinite(a.tau) && a.tau >= 0, "options", "--learning-rate and --tau must be finite and not negative, found ", a.rate, " and ", a.tau);
   const auto labels = balanced_labels(a.samples, 10);
   example::make_folder(a.out);

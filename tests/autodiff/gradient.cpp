@@ -2,6 +2,8 @@
 #include "autodiff/support.hpp"
 #include "check_error.hpp"
 
+#include <sfumato/ops/window.hpp>
+
 #include <type_traits>
 #include <utility>
 
@@ -22,6 +24,12 @@ struct Positioned {
   Param<Shape<1, 4, 8>, init::Normal02, true> position;
   Map map;
   static constexpr void parameters(auto& self, auto&& visit) { visit("position", self.position), visit("map", self.map); }
+};
+// Of a convolution.
+struct Convolved {
+  Param<Shape<3, 8, 3, 3>> weight;
+  Param<Shape<3>> bias;
+  static constexpr void parameters(auto& self, auto&& visit) { visit("weight", self.weight), visit("bias", self.bias); }
 };
 // Two layers.
 struct Chain {
@@ -366,4 +374,37 @@ TEST_CASE("with_gradient in bf16: the value is wide, its gradient is not") {
     CHECK(gradient_at[i] == 2 * at[i]);
     CHECK(static_cast<float>(ctx.gradient_of(x)[i]) == at[i] / 2);
   }
+}
+
+TEST_CASE("a convolution of a large batch is taken in parts, each image as if it were alone") {
+  using Layer = Convolved;
+  using Grid = Shape<dynamic, 256, 8>;
+  constexpr Index batch = 1000;  // of which 910 fit
+  static_assert(batch * 256 * 72 > ops::detail::unfolded_at_once);
+  backend::Cpu cpu(2);
+  const Weights<Layer, backend::Cpu> weights(cpu, 3);
+  Workspace<backend::Cpu> workspace(cpu);
+  Tape<backend::Cpu> tape(workspace);
+  std::vector<std::vector<float>> y(2), d_x(2), d_w(2);
+  for (const bool whole : {true, false}) {
+    Array<backend::Cpu, float> gradients(cpu, weights.size());
+    Kernels<backend::Cpu>::fill(cpu, weights.size(), 0.0, gradients.data());
+    Record<backend::Cpu> ctx(tape, weights.values(), gradients);
+    auto x = ops::normal<Grid>(ctx, batch, Random{.seed = 4});
+    ctx.require_gradient(x);
+    const auto out = whole ? ops::linear(ctx, ops::unfold<3>(ctx, x), weights.model().weight, weights.model().bias) : ops::convolution<3>(ctx, x, weights.model().weight, weights.model().bias);
+    auto& of = y[whole];
+    of.resize(std::size_t(out.size()));
+    ops::output(ctx, out, std::span(of));
+    ctx.backward(ops::mean_all(ctx, ops::multiply(ctx, out, out)));
+    d_x[whole].assign(ctx.gradient_of(x), ctx.gradient_of(x) + x.size());
+    d_w[whole].resize(std::size_t(weights.size()));
+    gradients.download(d_w[whole]);
+  }
+  CHECK(y[0] == y[1]);
+  CHECK(d_x[0] == d_x[1]);
+  double worst = 0;  // sums in another order
+  for (std::size_t i = 0; i < d_w[0].size(); ++i) worst = std::max(worst, std::abs(double(d_w[0][i]) - double(d_w[1][i])));
+  CHECK(worst < 1e-5);
+  CHECK(worst > 0);
 }

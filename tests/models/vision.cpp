@@ -91,7 +91,7 @@ template <Range R> void check_last_gradient() {
     return out;
   };
   auto ctx = f.run();
-  const auto found = Decoder::last_gradient<R>(ctx, ops::input<Decoder::ImageShape>(ctx, std::span<const double>(slope)), f.model.look(ctx, f.input(ctx)));
+  const auto found = Decoder::last_gradient<R>(ctx, ops::input<Decoder::ImageShape>(ctx, std::span<const double>(slope)), f.model.features(ctx, f.input(ctx)));
   static_assert(std::is_same_v<typename decltype(found)::shape, Shape<48, 36>>);
   const Values gradient = host(ctx, found);
   const auto first = static_cast<std::size_t>(f.model.pred.weight.offset);

@@ -10,6 +10,7 @@
 #include <sfumato/ops/einsum.hpp>
 #include <sfumato/ops/gather.hpp>
 #include <sfumato/ops/loss.hpp>
+#include <sfumato/ops/recompute.hpp>
 #include <sfumato/ops/window.hpp>
 
 #include <array>

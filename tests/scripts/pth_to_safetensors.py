@@ -81,6 +81,12 @@ run = convert("plain.pth", "plain.safetensors", "--which", "model")  # tensors a
 assert run.returncode == 0, run.stderr
 refused("missing.pth", "missing.pth", "is not a file")
 refused("plain.pth", "no key 'model_ema1'", "its keys are: model")
+torch.save({"mean": None, "var": torch.ones(4, 2, 2)}, path("statistics.pth"))  # as RAE's are: bare, without a mean
+run = convert("statistics.pth", "statistics.safetensors", "--which", "")
+assert run.returncode == 0 and "left out: 'mean' is None" in run.stdout, run
+assert [(k, v[:2]) for k, v in read("statistics.safetensors").items()] == [("var", ("F32", [4, 2, 2]))]
+torch.save({"mean": None}, path("nothing.pth"))
+refused("nothing.pth", "holds no tensors", options=["--which", ""])
 torch.save([1, 2], path("list.pth"))
 refused("list.pth", "holds a list")
 torch.save({"model": {"a": 1}}, path("number.pth"))

@@ -18,7 +18,7 @@ using Decoder = ViTDecoder<LatentTokens<2, 16, 3>, Transformer<16, 1, LayerNorm,
 using Watcher = Discriminator<Encoder, 3, 0, 1>;
 using Image = Decoder::ImageShape;
 template <class B, class E> using Distance = FeatureDistance<Encoder, B, E, 0, 1>;
-template <class B, class E> using Whole = DecoderObjective<Encoder, B, E, Distance<B, E>, DiscriminatorOpinion<Watcher, B, E>>;
+template <class B, class E> using Whole = DecoderObjective<Encoder, B, E, Distance<B, E>, AdversarialLoss<Watcher, B, E>>;
 template <class E = float> using Turns = DecoderTrainer<Encoder, Decoder, Watcher, Distance<Cpu, E>, Cpu, E>;
 
 constexpr Index images = 3;
@@ -95,7 +95,7 @@ void check_gradient(Bench& bench) {
 
 template <class E = float> std::unique_ptr<Turns<E>> turns(Cpu& cpu, const Weights<Encoder, Cpu, E>& encoder, Index from = 1, Index heeded_from = 2) {
   return std::make_unique<Turns<E>>(cpu, typename Turns<E>::Objective{.encoder = &encoder, .distance = {&encoder}, .adversarial_from = heeded_from}, encoder, tiny_options(), AdamW{},
-                                    typename Turns<E>::CriticOptions{.train = tiny_options(), .from = from});
+                                    typename Turns<E>::DiscriminatorOptions{.train = tiny_options(), .from = from});
 }
 template <class T> std::vector<typename T::master> all_of(T& trainer) {
   std::vector<typename T::master> out;
@@ -109,7 +109,7 @@ template <class T> std::vector<typename T::master> all_of(T& trainer) {
 
 TEST_CASE("decoder loss: gradients of all of it, the adversary's weight held") {
   Bench bench;
-  bench.objective.balance = 0.8;
+  bench.objective.adaptive_weight = 0.8;
   check_gradient(bench);
   bench.objective.law = NoiseLaw::half_normal;
   check_gradient(bench);
@@ -127,32 +127,32 @@ TEST_CASE("decoder loss: the adaptive weight is how strongly each moves the last
   Bench bench;
   const double adaptive = bench();
   const auto whole = bench.gradient();
-  const auto with = [&](double perceptual, double balance) {
-    bench.objective.balance = balance;
+  const auto with = [&](double perceptual, double adaptive_weight) {
+    bench.objective.adaptive_weight = adaptive_weight;
     bench.objective.perceptual_weight = perceptual;
     return bench.gradient();
   };
   const auto faithful = with(1, 0), both = with(1, 1);
   std::vector<double> opinion(both.size());
   for (std::size_t i = 0; i < both.size(); ++i) opinion[i] = (both[i] - faithful[i]) / 0.75;
-  const double balance = bench.last_layer(faithful) / (bench.last_layer(opinion) + 1e-6);
-  CHECK(balance > 0.01);
-  bench.objective.balance = balance;
+  const double adaptive_weight = bench.last_layer(faithful) / (bench.last_layer(opinion) + 1e-6);
+  CHECK(adaptive_weight > 0.01);
+  bench.objective.adaptive_weight = adaptive_weight;
   CHECK(bench() == doctest::Approx(adaptive).epsilon(1e-9));
   const auto held = bench.gradient();
   for (std::size_t i = 0; i < held.size(); ++i) CHECK(held[i] == doctest::Approx(whole[i]).epsilon(1e-7).scale(1e-3));
   // It is limited.
-  bench.objective.balance = balance / 2;
+  bench.objective.adaptive_weight = adaptive_weight / 2;
   const double half = bench();
-  bench.objective.balance.reset();
-  bench.objective.largest_balance = balance / 2;
+  bench.objective.adaptive_weight.reset();
+  bench.objective.largest_adaptive_weight = adaptive_weight / 2;
   CHECK(bench() == doctest::Approx(half).epsilon(1e-12));
 }
 
 TEST_CASE("decoder loss: what it is made of") {
   Bench bench;
   bench.objective.tau = 0;
-  bench.objective.balance = 0;
+  bench.objective.adaptive_weight = 0;
   bench.objective.perceptual_weight = 0;
   const double l1 = bench();
   // By hand: the mean of |difference| in units of [0, 1].
@@ -196,8 +196,13 @@ TEST_CASE("decoder loss: options that mean nothing are refused") {
   bench.objective.tau = 0;
   bench.objective.adversarial_weight = std::numeric_limits<double>::infinity();
   check_error([&] { bench(); }, "objective-options", {"adversarial_weight", "inf"});
+  bench.objective.adversarial_weight = 1;
+  bench.objective.adaptive_weight = -2;
+  check_error([&] { bench(); }, "objective-options", {"adaptive_weight", "-2"});
   Cpu cpu(1);
   const Weights<Encoder, Cpu> encoder(cpu, 1);
+  // Before anything is trained, or overwritten.
+  check_error([&] { Turns<>(cpu, Turns<>::Objective{.encoder = &encoder, .distance = {&encoder}, .tau = -1}, encoder, tiny_options(), AdamW{}, {.train = tiny_options()}); }, "objective-options", {"tau", "-1"});
   check_error([&] { turns(cpu, encoder, 3, 2); }, "train-options", {"2", "3"});
   check_error([&] { turns(cpu, encoder, -1, 2); }, "train-options", {"-1"});
 }
@@ -293,13 +298,22 @@ TEST_CASE("turns: who is trained when, and that the frozen ones stay") {
   };
   const auto before = bits();
   const auto trainer = turns(cpu, encoder);
-  CHECK(trainer->critic_loss() == 0);
+  CHECK(trainer->discriminator_loss() == 0);
   for (Index step = 1; step <= 5; ++step) {
     CHECK(trainer->step(Waves{}).step == step);
-    CHECK(trainer->critic().step_count() == step - 1);
+    CHECK(trainer->discriminator().step_count() == step - 1);
   }
-  CHECK(trainer->critic_loss() > 0);
+  CHECK(trainer->discriminator_loss() > 0);
   CHECK(bits() == before);
+  // u and v are of the weights now, in their averages too.
+  auto& watcher = trainer->discriminator();
+  const auto u_of = [&](const Array<Cpu, float>& array) {
+    std::vector<float> u(16);
+    array.download(u, watcher.model().heads[0].mix.weight_u.offset);
+    return u;
+  };
+  CHECK(u_of(watcher.weights()) == u_of(watcher.ema1()));
+  CHECK(u_of(watcher.weights()) == u_of(watcher.ema2()));
   // Until the opinion counts, the decoder is that of a training without an adversary.
   const auto alone = [&](Index steps) {
     using Objective = DecoderObjective<Encoder, Cpu, float, Distance<Cpu, float>>;
@@ -327,11 +341,11 @@ TEST_CASE("turns: an interrupted run goes on bit for bit, and its file is a deco
   run(*whole, 7);
   run(*begun, 1);  // the adversary has not begun
   load_checkpoint(path, *resumed);
-  CHECK(resumed->critic().step_count() == 0);
+  CHECK(resumed->discriminator().step_count() == 0);
   run(*resumed, 4);
   const auto again = turns(cpu, encoder);
   load_checkpoint(path, *again);
-  CHECK(again->critic().step_count() == 3);
+  CHECK(again->discriminator().step_count() == 3);
   run(*again, 7);
   CHECK(all_of(*again) == all_of(*whole));
 
@@ -345,7 +359,9 @@ TEST_CASE("turns: an interrupted run goes on bit for bit, and its file is a deco
   // Other beginnings, other options, other kinds of runs.
   const auto other = turns(cpu, encoder, 2, 2);
   const auto untouched = all_of(*other);
-  load_checkpoint(path, *other);
+  check_error([&] { load_checkpoint(path, *other); }, "checkpoint-settings", {"discriminator.objective.from: 1, this run has 2"});
+  CHECK(all_of(*other) == untouched);
+  load_checkpoint(path, *other, Resume::with_changes);
   check_error([&] { other->step(Waves{}); }, "train-options", {"7", "6", "5"});
   const auto later = turns(cpu, encoder, 1, 3);
   check_error([&] { load_checkpoint(path, *later); }, "checkpoint-settings", {"objective.adversarial_from: 2, this run has 3"});
@@ -365,5 +381,5 @@ TEST_CASE("turns: in bf16 too") {
   StepResult last{};
   for (int i = 0; i < 3; ++i) last = trainer->step(Waves{});
   CHECK(std::isfinite(last.loss));
-  CHECK(trainer->critic_loss() > 0);
+  CHECK(trainer->discriminator_loss() > 0);
 }

@@ -27,7 +27,7 @@ template <class Model> constexpr Index sample_conditioned_macs(Index macs) {
   } else {
     using Head = typename Model::HeadLayer;
     constexpr Index by_token = (6 * Head::Blocks::depth + 2) * Index{Head::width} * Head::width;
-    return macs - (Model::tokens - 1) * by_token - Model::tokens * Index{Head::width} * (Model::width + Model::token_dim);
+    return macs - (Model::tokens - 1) * by_token - Model::tokens * Index{Head::width} * ((Model::width != Head::width ? Model::width : 0) + Model::token_dim);
   }
 }
 

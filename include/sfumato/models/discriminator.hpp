@@ -38,13 +38,9 @@ template <int In, int Out, int Kernel = 1> struct SpectralConvolution {
     visit("bias", self.bias);
   }
   template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const {
-    const auto w = weight(ctx);
     const auto scale = ops::broadcast<1, columns>(ctx, ops::broadcast<0, Out>(ctx, ops::activation(ctx, largest_singular_value(ctx), ops::Reciprocal{})));
-    const auto product = [](auto& c, const auto& v, const auto& normalised) {
-      if constexpr (Kernel == 1) return ops::einsum<"b n i, o i -> b n o">(c, v, normalised);
-      else return ops::einsum<"b n i, o i -> b n o">(c, ops::unfold_circular<Kernel>(c, v), normalised);
-    };
-    return ops::add_parameter(ctx, ops::recompute(ctx, product, x, ops::multiply(ctx, w, scale)), bias);
+    const auto normalised = ops::reshape<Shape<Out, In, Kernel>>(ctx, ops::multiply(ctx, weight(ctx), scale));
+    return ops::circular_convolution<Kernel>(ctx, x, normalised, bias);
   }
   /// Of the weight as (Out, In * Kernel), as far as u and v know it.
   template <class Ctx> constexpr auto largest_singular_value(Ctx& ctx) const {
@@ -148,13 +144,18 @@ template <class Visit> struct SpectralWalk {
 };
 }  // namespace detail
 
-/// One step of power iteration for every spectral convolution of a model: before each step of its training, as PyTorch does it.
-template <class Model, Backend B, Element E> void iterate_power(Workspace<B>& workspace, const Model& model, Array<B, E>& weights) {
+/// One step of power iteration for every spectral convolution of a model, whose weight_u and weight_v are overwritten, in `copies` too (moving
+/// averages of the weights): before each step of its training.
+template <class Model, Backend B, Element E, class... Copies> void iterate_power(Workspace<B>& workspace, const Model& model, Array<B, E>& weights, Copies&... copies) {
   Run<B, E> run(workspace, weights);
   const auto visit = [&](const auto& convolution) {
-    const auto [u, v] = convolution.iterated(run);
-    Kernels<B>::convert(run.device(), u.size(), run.data(u), weights.data() + convolution.weight_u.offset, false);
-    Kernels<B>::convert(run.device(), v.size(), run.data(v), weights.data() + convolution.weight_v.offset, false);
+    const auto vectors = convolution.iterated(run);
+    const auto store = [&](Array<B, E>& into) {
+      Kernels<B>::convert(run.device(), vectors.first.size(), run.data(vectors.first), into.data() + convolution.weight_u.offset, false);
+      Kernels<B>::convert(run.device(), vectors.second.size(), run.data(vectors.second), into.data() + convolution.weight_v.offset, false);
+    };
+    store(weights);
+    (store(copies), ...);
   };
   Model::parameters(model, detail::SpectralWalk<decltype(visit)>{visit});
 }

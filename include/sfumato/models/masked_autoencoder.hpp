@@ -45,7 +45,7 @@ template <class Encoder, class Trunk, int Visible> struct MaskedAutoencoder : pr
         return ops::gather<Visible>(ctx, patches, std::span<const int>{first.data(), first.size()});
       }
     }();
-    const auto seen = embed(ctx, encoder.see(ctx, shown));
+    const auto seen = embed(ctx, encoder.encode_patches(ctx, shown));
     const auto masks = ops::broadcast<axis::tokens, hidden>(ctx, ops::parameter<Shape<dynamic, width>>(ctx, mask_token, n));
     const auto places = ops::gather<tokens>(ctx, ops::parameter<Shape<dynamic, tokens, width>>(ctx, pos_embed, n), order);
     const auto decoded = norm(ctx, trunk(ctx, ops::add(ctx, ops::concat<axis::tokens>(ctx, seen, masks), places)));

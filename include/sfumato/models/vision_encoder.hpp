@@ -73,7 +73,7 @@ template <class Input, class Trunk, class Norm, bool ClassToken, int Registers =
     return ops::channel_affine(ctx, layer::resize<Kind, Input::size>(ctx, images), scale, shift);
   }
   /// Tokens of normalised images.
-  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const { return see(ctx, embed(ctx, images)); }
+  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& images) const { return encode_patches(ctx, embed(ctx, images)); }
   /// Normalised images to patches with their positions, (batch, tokens, width).
   template <class Ctx, AnyValue X> constexpr auto embed(Ctx& ctx, const X& images) const {
     require<rule::SameShape<VisionEncoder, typename X::shape, ImageShape>>();
@@ -82,7 +82,7 @@ template <class Input, class Trunk, class Norm, bool ClassToken, int Registers =
     return ops::add_value(ctx, patch_embed(ctx, images), places);
   }
   /// Patches with their positions, all or some, to their tokens.
-  template <class Ctx, AnyValue X> constexpr auto see(Ctx& ctx, const X& patches) const {
+  template <class Ctx, AnyValue X> constexpr auto encode_patches(Ctx& ctx, const X& patches) const {
     return norm(ctx, patches_of(ctx, trunk(ctx, with_prefix(ctx, patches))));
   }
   /// What each of the blocks `After`, ascending, makes of normalised images' patches: a tuple of (batch, tokens, width), without the

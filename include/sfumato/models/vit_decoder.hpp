@@ -36,19 +36,19 @@ template <class Input, class Trunk, int Patch, class ColourLaw = ImageNetColours
     return denormalise<R>(ctx, (*this)(ctx, latents));
   }
   /// The same in the encoder's normalised colours.
-  template <class Ctx, AnyValue Z> constexpr auto operator()(Ctx& ctx, const Z& latents) const { return paint(ctx, look(ctx, latents)); }
+  template <class Ctx, AnyValue Z> constexpr auto operator()(Ctx& ctx, const Z& latents) const { return pixels(ctx, features(ctx, latents)); }
 
   // In parts, for objectives that need what stands before the last layer.
 
   /// Latents to normed tokens, (batch, tokens, width).
-  template <class Ctx, AnyValue Z> constexpr auto look(Ctx& ctx, const Z& latents) const {
+  template <class Ctx, AnyValue Z> constexpr auto features(Ctx& ctx, const Z& latents) const {
     require<rule::SameShape<ViTDecoder, typename Z::shape, LatentShape>>();
     const auto cls = ops::parameter<Shape<dynamic, 1, width>>(ctx, cls_token, latents.batch);
     const auto placed = ops::add_parameter(ctx, ops::concat<axis::tokens>(ctx, cls, embed(ctx, latents)), pos_embed);
     return ops::slice<axis::tokens, 1, tokens + 1>(ctx, norm(ctx, trunk(ctx, placed)));
   }
   /// Those to pixels, in the encoder's normalised colours.
-  template <class Ctx, AnyValue H> constexpr auto paint(Ctx& ctx, const H& seen) const {
+  template <class Ctx, AnyValue H> constexpr auto pixels(Ctx& ctx, const H& seen) const {
     return ops::unpatchify<Patch, channels, ops::PatchOrder::row_column_channel>(ctx, pred(ctx, seen));
   }
   /// Normalised colours to images in [0, 1] or in [-1, 1].

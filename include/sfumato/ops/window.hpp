@@ -3,7 +3,6 @@
 #pragma once
 
 #include <sfumato/ops/linear.hpp>
-#include <sfumato/ops/recompute.hpp>
 
 #include <algorithm>
 #include <span>
@@ -24,12 +23,12 @@ struct Windows {
   Index height, width, channels, rows, columns, wraps;
 
   SFUMATO_HD constexpr Index size() const { return rows * columns; }
-  /// Where tap k of the window around (i, j) lies; -1: outside.
-  SFUMATO_HD constexpr Index place(Index i, Index j, Index k) const {
-    Index y = i + k / columns - rows / 2, x = j + k % columns - columns / 2;
-    if (wraps != 0) {
-      y = (y + height) % height;
-      x = (x + width) % width;
+  /// Where (i + down, j + right) lies; -1: outside.
+  SFUMATO_HD constexpr Index place(Index i, Index j, Index down, Index right) const {
+    Index y = i + down, x = j + right;
+    if (wraps != 0) {  // once round at most: the window is no larger than the grid
+      y += y < 0 ? height : y >= height ? -height : 0;
+      x += x < 0 ? width : x >= width ? -width : 0;
     }
     return y < 0 || y >= height || x < 0 || x >= width ? -1 : y * width + x;
   }
@@ -39,11 +38,13 @@ template <class E> struct UnfoldForward {  // of one place and channel, all taps
   E* y;
   Windows w;
   SFUMATO_HD void operator()(Index i) const {
-    const Index all = i / w.channels, c = i - all * w.channels, places = w.height * w.width, b = all / places, p = all - b * places;
-    for (Index k = 0; k < w.size(); ++k) {
-      const Index from = w.place(p / w.width, p % w.width, k);
-      y[i * w.size() + k] = from < 0 ? E(0.0f) : x[(b * places + from) * w.channels + c];
-    }
+    const Index all = i / w.channels, c = i - all * w.channels, places = w.height * w.width, b = all / places, p = all - b * places, row = p / w.width, column = p - row * w.width;
+    E* to = y + i * w.size();
+    for (Index r = 0; r < w.rows; ++r)
+      for (Index k = 0; k < w.columns; ++k) {
+        const Index from = w.place(row, column, r - w.rows / 2, k - w.columns / 2);
+        *to++ = from < 0 ? E(0.0f) : x[(b * places + from) * w.channels + c];
+      }
   }
 };
 template <class E> struct UnfoldBackward {  // of one place and channel, from all windows that it is in
@@ -53,12 +54,13 @@ template <class E> struct UnfoldBackward {  // of one place and channel, from al
   Index accumulate;
   SFUMATO_HD void operator()(Index i) const {
     using C = compute_t<E>;
-    const Index all = i / w.channels, c = i - all * w.channels, places = w.height * w.width, b = all / places, p = all - b * places;
+    const Index all = i / w.channels, c = i - all * w.channels, places = w.height * w.width, b = all / places, p = all - b * places, row = p / w.width, column = p - row * w.width;
     C sum = accumulate != 0 ? static_cast<C>(d_x[i]) : C(0);
-    for (Index k = 0; k < w.size(); ++k) {
-      const Index to = w.place(p / w.width, p % w.width, w.size() - 1 - k);  // whose tap k this is: the window is symmetric
-      if (to >= 0) sum += static_cast<C>(d_y[((b * places + to) * w.channels + c) * w.size() + k]);
-    }
+    for (Index r = 0; r < w.rows; ++r)
+      for (Index k = 0; k < w.columns; ++k) {
+        const Index to = w.place(row, column, w.rows / 2 - r, w.columns / 2 - k);  // whose tap this is
+        if (to >= 0) sum += static_cast<C>(d_y[((b * places + to) * w.channels + c) * w.size() + r * w.columns + k]);
+      }
     d_x[i] = static_cast<E>(sum);
   }
 };
@@ -127,6 +129,63 @@ template <int Kernel, class Ctx, class X> constexpr auto unfolded(Ctx& ctx, cons
   }
   return y;
 }
+
+/// So many unfolded elements are made at a time: a convolution's samples are taken in parts.
+inline constexpr Index unfolded_at_once = Index{1} << 24;
+
+template <class Ctx, class W> auto weight_of(Ctx& ctx, const W& w) {
+  if constexpr (IsParam<W>) return ctx.weight(w);
+  else return ctx.data(w);
+}
+/// Calls part(first place, places, E* scratch for what is unfolded of them) for parts of a batch.
+template <class Ctx, class Part> void in_parts(Ctx& ctx, Index batch, Index places, Index width, Part&& part) {
+  using E = typename Ctx::element;
+  const Index most = std::clamp(unfolded_at_once / (places * width), Index{1}, batch);
+  const auto scratch = ctx.scratch(most * places * width);
+  for (Index first = 0; first < batch; first += most) part(first * places, std::min(most, batch - first) * places, static_cast<E*>(scratch.data()));
+}
+/// Neighbours are gathered again in the backward pass rather than kept.
+template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& ctx, const X& x, const W& weight, const Bias& bias, const Windows& w) {
+  constexpr int out = extent<typename W::shape, 0>;
+  constexpr Index in = W::shape::row / out, places = extent<typename X::shape, 1>, channels = width_of<typename X::shape>;
+  auto y = ctx.template make<with_width<typename X::shape, out>>(x.batch);
+  if constexpr (Ctx::counting) {
+    ctx.macs(x.batch * places * in * out);
+    ctx.save(x);
+    if constexpr (!IsParam<W>) ctx.save(weight);
+  } else {
+    using K = kernels<Ctx>;
+    using E = typename Ctx::element;
+    in_parts(ctx, x.batch, places, in, [&](Index first, Index count, E* unfolded) {
+      K::for_each(ctx.device(), count * channels, count * in, UnfoldForward<E>{ctx.data(x) + first * channels, unfolded, w});
+      K::matmul(ctx.device(), MatmulShape{.m = count, .n = out, .k = in, .a_row = in, .a_col = 1, .b_row = 1, .b_col = in, .c_row = out}, static_cast<const E*>(unfolded), weight_of(ctx, weight),
+                ctx.mutable_data(y) + first * out, false, ctx.weight(bias), Activation::none);
+    });
+    if constexpr (Ctx::recording)
+      ctx.record(y, ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias), [x, weight, bias, w](Ctx& c, const E* d_y) {
+        const auto d_x = c.gradient(x);
+        E* d_weight = nullptr;
+        if constexpr (IsParam<W>) d_weight = c.parameter_gradient(weight);
+        else if (c.flows(weight)) d_weight = c.gradient_to_add(weight.handle.slot);
+        in_parts(c, x.batch, places, in, [&](Index first, Index count, E* unfolded) {
+          const E* const d_part = d_y + first * out;
+          if (d_weight) {
+            K::for_each(c.device(), count * channels, count * in, UnfoldForward<E>{c.data(x) + first * channels, unfolded, w});
+            K::matmul(c.device(), MatmulShape{.m = out, .n = in, .k = count, .a_row = 1, .a_col = out, .b_row = in, .b_col = 1, .c_row = in}, d_part, static_cast<const E*>(unfolded), d_weight, true,
+                      nullptr, Activation::none);
+          }
+          if (d_x.data) {
+            K::matmul(c.device(), MatmulShape{.m = count, .n = in, .k = out, .a_row = out, .a_col = 1, .b_row = in, .b_col = 1, .c_row = in}, d_part, weight_of(c, weight), unfolded, false, nullptr,
+                      Activation::none);
+            K::for_each(c.device(), count * channels, count * in, UnfoldBackward<E>{unfolded, d_x.data + first * channels, w, d_x.accumulate});
+          }
+        });
+        if constexpr (!is_none<Bias>)
+          if (E* d_bias = c.parameter_gradient(bias)) K::column_sum(c.device(), x.batch * places, Index{out}, d_y, d_bias);
+      });
+  }
+  return y;
+}
 }  // namespace detail
 
 /// The loops of this file, for each type of element: for who must name them, such as backend::cuda::instantiate_loops.
@@ -153,17 +212,25 @@ template <int Kernel, class Ctx, AnyValue X> constexpr auto unfold(Ctx& ctx, con
   return detail::unfolded<Kernel * Kernel>(ctx, x, {side, side, width_of<S>, Kernel, Kernel, 0});
 }
 
-/// A 1-D convolution on a ring: x (batch, n, C), weight (out, C, Kernel), bias (out) or None; y (batch, n, out). Neighbours are gathered
-/// again in the backward pass rather than kept.
-template <int Kernel, class Ctx, AnyValue X, IsParam W, class Bias> constexpr auto circular_convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
-  require<rule::SameShape<name::convolution, typename W::shape, Shape<extent<typename W::shape, 0>, width_of<typename X::shape>, Kernel>>>();
-  return recompute(ctx, [weight, bias](Ctx& c, const X& v) { return linear(c, unfold_circular<Kernel>(c, v), weight, bias); }, x);
+/// A 1-D convolution on a ring: x (batch, n, C), weight a parameter or a value (out, C, Kernel), bias (out) or None; y (batch, n, out).
+template <int Kernel, class Ctx, AnyValue X, class W, class Bias> requires (IsParam<W> || AnyValue<W>) constexpr auto circular_convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
+  using S = typename X::shape;
+  require_operands<name::convolution, Ctx, X>();
+  require<rule::BatchedRank<name::convolution, S, 3>, rule::KernelSize<Kernel, extent<S, 1>>,
+          rule::SameShape<name::convolution, typename W::shape, Shape<extent<typename W::shape, 0>, width_of<S>, Kernel>>>();
+  if constexpr (!is_none<Bias>) require<rule::SameShape<name::convolution, typename Bias::shape, Shape<extent<typename W::shape, 0>>>>();
+  return detail::convolve(ctx, x, weight, bias, {1, extent<S, 1>, width_of<S>, 1, Kernel, 1});
 }
-/// A 2-D convolution that keeps the grid's size: x (batch, side^2, C), weight (out, C, Kernel, Kernel), bias (out) or None; y (batch, side^2,
-/// out). Neighbours are gathered again in the backward pass rather than kept.
-template <int Kernel, class Ctx, AnyValue X, IsParam W, class Bias> constexpr auto convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
-  require<rule::SameShape<name::convolution, typename W::shape, Shape<extent<typename W::shape, 0>, width_of<typename X::shape>, Kernel, Kernel>>>();
-  return recompute(ctx, [weight, bias](Ctx& c, const X& v) { return linear(c, unfold<Kernel>(c, v), weight, bias); }, x);
+/// A 2-D convolution that keeps the size of a square grid, zeros beyond it: x (batch, side^2, C), weight a parameter or a value (out, C, Kernel,
+/// Kernel), bias (out) or None; y (batch, side^2, out).
+template <int Kernel, class Ctx, AnyValue X, class W, class Bias> requires (IsParam<W> || AnyValue<W>) constexpr auto convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
+  using S = typename X::shape;
+  constexpr int places = extent<S, 1>, side = square_side<places>;
+  require_operands<name::convolution, Ctx, X>();
+  require<rule::BatchedRank<name::convolution, S, 3>, rule::SquarePlaces<places, side * side>, rule::KernelSize<Kernel, Kernel>,
+          rule::SameShape<name::convolution, typename W::shape, Shape<extent<typename W::shape, 0>, width_of<S>, Kernel, Kernel>>>();
+  if constexpr (!is_none<Bias>) require<rule::SameShape<name::convolution, typename Bias::shape, Shape<extent<typename W::shape, 0>>>>();
+  return detail::convolve(ctx, x, weight, bias, {side, side, width_of<S>, Kernel, Kernel, 0});
 }
 
 /// The largest of each 2 x 2 places of a square grid of even side: (batch, side^2, C) to (batch, side^2 / 4, C).

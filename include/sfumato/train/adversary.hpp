@@ -7,8 +7,9 @@
 
 SFUMATO_BEGIN
 
-/// DiffAug (Zhao et al. 2020), which real and made images undergo alike: each moved by up to an eighth of its side, zeros behind it; its
-/// brightness, saturation and contrast changed by U(-1/2, 1/2), U(0, 2) and U(1/2, 3/2). `site` tells the uses in a step apart.
+/// DiffAug (Zhao et al. 2020), which real and made images undergo alike, (batch, channels, side, side) in [-1, 1]: each moved by up to an eighth of its side, zeros behind it; its
+/// brightness, saturation and contrast changed by U(-1/2, 1/2), U(0, 2) and U(1/2, 3/2). `site` tells the uses in a step apart. What
+/// comes out is not clamped.
 template <class Ctx, AnyValue X> X augment(Ctx& ctx, const X& images, std::uint64_t site) {
   using S = typename X::shape;
   constexpr int channels = extent<S, 1>, side = extent<S, 2>, reach = (side + 4) / 8;
@@ -41,7 +42,7 @@ template <class Ctx, AnyValue X> X augment(Ctx& ctx, const X& images, std::uint6
 }
 
 /// What a discriminator, as it stands, says against images in [-1, 1]: -mean D. The `Adversary` of a DecoderObjective.
-template <class Discriminator, Backend B, Element E> struct DiscriminatorOpinion {
+template <class Discriminator, Backend B, Element E> struct AdversarialLoss {
   const Weights<typename Discriminator::Network, B, E>* network = nullptr;
   const Discriminator* model = nullptr;
   const Array<B, E>* weights = nullptr;
@@ -58,9 +59,11 @@ template <class Encoder, class Decoder, class Discriminator, Backend B, Element 
   const Weights<typename Discriminator::Network, B, E>* network = nullptr;
   const Decoder* decoder = nullptr;
   const Array<B, E>* weights = nullptr;  ///< the decoder's
+  Index from = 0;                        ///< the decoder's step, counted from 0, that this is trained from
 
   template <class Visit> void for_each_option(Visit&& visit) const {
     visit("objective", "discriminator");
+    visit("objective.from", from);
     visit("objective.network", detail::fingerprint(*network));
   }
   /// images: in [-1, 1], (batch, channels, side, side); labels are not looked at. A wide scalar.
@@ -83,46 +86,47 @@ template <class Encoder, class Decoder, class Discriminator, class Distance, Bac
   using element = E;
   using master = compute_t<E>;
   using Images = typename Decoder::ImageShape;
-  using Objective = DecoderObjective<Encoder, B, E, Distance, DiscriminatorOpinion<Discriminator, B, E>>;
+  using Objective = DecoderObjective<Encoder, B, E, Distance, AdversarialLoss<Discriminator, B, E>>;
   using Generator = Trainer<Decoder, Images, Objective, B, E, O>;
-  using Critic = Trainer<Discriminator, Images, DiscriminatorObjective<Encoder, Decoder, Discriminator, B, E>, B, E, O>;
+  using DiscriminatorPart = Trainer<Discriminator, Images, DiscriminatorObjective<Encoder, Decoder, Discriminator, B, E>, B, E, O>;
   using Network = Weights<typename Discriminator::Network, B, E>;
 
   /// How the discriminator is trained, from the step `from` on, counted from 0.
-  struct CriticOptions {
+  struct DiscriminatorOptions {
     TrainOptions train;
     O optimiser = {};
     Index from = 0;
   };
 
   /// `network` is the discriminator's; it and what `trained_for` points to outlive this. `trained_for.adversary` is filled in. Throws Error("train-options").
-  DecoderTrainer(B& device, Objective trained_for, const Network& network, TrainOptions options, O optimise_by, CriticOptions critic)
+  DecoderTrainer(B& device, Objective trained_for, const Network& network, TrainOptions options, O optimise_by, DiscriminatorOptions other)
       : generator_(device, std::move(trained_for), options, std::move(optimise_by)),
-        critic_(device, {.encoder = generator_.objective.encoder, .network = &network, .decoder = &generator_.model()}, critic.train, std::move(critic.optimiser)), from_(critic.from) {
-    check(from_ >= 0 && generator_.objective.adversarial_from >= from_, "train-options", "the adversary's opinion counts from step ", generator_.objective.adversarial_from,
-          " on, expected one from which it is trained, which is ", from_);
-    generator_.objective.adversary = {.network = &network, .model = &critic_.model()};
+        discriminator_(device, {.encoder = generator_.objective.encoder, .network = &network, .decoder = &generator_.model(), .from = other.from}, other.train, std::move(other.optimiser)) {
+    check(other.from >= 0 && generator_.objective.adversarial_from >= other.from, "train-options", "the adversarial loss counts from step ", generator_.objective.adversarial_from,
+          " on, expected one from which the discriminator is trained, which is ", other.from);
+    generator_.objective.adversary = {.network = &network, .model = &discriminator_.model()};
+    iterate_power(discriminator_.workspace(), discriminator_.model(), discriminator_.weights(), discriminator_.ema1(), discriminator_.ema2());
   }
 
   template <TrainingData<E> Data> StepResult step(const Data& data, bool more = false) {
-    const Index done = std::max<Index>(0, generator_.step_count() - from_);
-    check(critic_.step_count() == done, "train-options", "after ", generator_.step_count(), " steps the discriminator has done ", critic_.step_count(), ", expected ", done, " as it begins after ", from_);
-    if (generator_.step_count() >= generator_.objective.adversarial_from) generator_.objective.adversary.weights = &critic_.working(critic_.weights());
+    const Index from = discriminator_.objective.from, done = std::max<Index>(0, generator_.step_count() - from);
+    check(discriminator_.step_count() == done, "train-options", "after ", generator_.step_count(), " steps the discriminator has done ", discriminator_.step_count(), ", expected ", done, " as it begins after ", from);
+    if (generator_.step_count() >= generator_.objective.adversarial_from) generator_.objective.adversary.weights = &discriminator_.working(discriminator_.weights());
     const StepResult result = generator_.step(data, more);
-    if (generator_.step_count() > from_) {
-      critic_.objective.weights = &generator_.working(generator_.weights());
-      iterate_power(critic_.workspace(), critic_.model(), critic_.weights());
-      critic_loss_ = critic_.step(data, more).loss;
+    if (generator_.step_count() > from) {
+      discriminator_.objective.weights = &generator_.working(generator_.weights());
+      iterate_power(discriminator_.workspace(), discriminator_.model(), discriminator_.weights(), discriminator_.ema1(), discriminator_.ema2());
+      discriminator_loss_ = discriminator_.step(data, more).loss;
     }
     return result;
   }
   /// The discriminator's loss in the last step; 0 before its first.
-  double critic_loss() const { return critic_loss_; }
+  double discriminator_loss() const { return discriminator_loss_; }
 
   /// Calls visit(prefix, trainer) for both, the decoder's first.
   template <class Visit> void for_each_part(Visit&& visit) {
     visit(std::string(), generator_);
-    visit(std::string("discriminator."), critic_);
+    visit(std::string("discriminator."), discriminator_);
   }
 
   const Decoder& model() const { return generator_.model(); }
@@ -132,17 +136,16 @@ template <class Encoder, class Decoder, class Discriminator, class Distance, Bac
   Array<B, master>& weights() { return generator_.weights(); }
   Array<B, master>& ema1() { return generator_.ema1(); }
   Generator& generator() { return generator_; }
-  Critic& critic() { return critic_; }
+  DiscriminatorPart& discriminator() { return discriminator_; }
   void drop_ahead() {
     generator_.drop_ahead();
-    critic_.drop_ahead();
+    discriminator_.drop_ahead();
   }
 
  private:
   Generator generator_;
-  Critic critic_;
-  Index from_;
-  double critic_loss_ = 0;
+  DiscriminatorPart discriminator_;
+  double discriminator_loss_ = 0;
 };
 
 SFUMATO_END

@@ -22,11 +22,12 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
   const Weights<Encoder, B, E>* encoder;  ///< outlives the objective
   Distance distance;
   Adversary adversary = {};
-  double tau = 0.8;
+  double tau = 0.8;                ///< the strength of the noise on latents; 0: none
   NoiseLaw law = NoiseLaw::uniform;
-  double perceptual_weight = 1, adversarial_weight = 0.75;
-  double largest_balance = 1e4;
-  std::optional<double> balance = {};  ///< in place of the adaptive one: |d last layer (L1 + perceptual)| / |d last layer adversary|
+  double perceptual_weight = 1;    ///< of `distance` beside L1
+  double adversarial_weight = 0.75;  ///< of the adversary, before the adaptive weight
+  double largest_adaptive_weight = 1e4;
+  std::optional<double> adaptive_weight = {};  ///< in place of the adaptive one: |d last layer (L1 + perceptual)| / |d last layer adversary|
   Index adversarial_from = 0;          ///< the first step, counted from 0, that the adversary takes part in
 
   template <class Visit> void for_each_option(Visit&& visit) const {
@@ -39,12 +40,13 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     if constexpr (!is_none<Adversary>) {
       visit("objective.adversarial_weight", adversarial_weight);
       visit("objective.adversarial_from", adversarial_from);
-      if (balance) visit("objective.balance", *balance);
+      visit("objective.largest_adaptive_weight", largest_adaptive_weight);
+      if (adaptive_weight) visit("objective.adaptive_weight", *adaptive_weight);
     }
   }
   /// Throws Error("objective-options") for values that mean nothing.
   void validate() const {
-    for (const auto& [value, what] : {std::pair{tau, "tau"}, {perceptual_weight, "perceptual_weight"}, {adversarial_weight, "adversarial_weight"}, {largest_balance, "largest_balance"}})
+    for (const auto& [value, what] : {std::pair{tau, "tau"}, {perceptual_weight, "perceptual_weight"}, {adversarial_weight, "adversarial_weight"}, {largest_adaptive_weight, "largest_adaptive_weight"}, {adaptive_weight.value_or(0), "adaptive_weight"}})
       check(std::isfinite(value) && value >= 0, "objective-options", what, " must be finite and not negative, found ", value);
     check(adversarial_from >= 0, "objective-options", "adversarial_from must not be negative, found ", adversarial_from);
   }
@@ -54,8 +56,8 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     const auto images = ops::stop_gradient(ctx, samples);
     require<rule::SameLatents<Decoder, Encoder::tokens, Encoder::token_dim, Decoder::tokens, Decoder::token_dim>>();
     validate();
-    const auto seen = decoder.look(ctx, noised(ctx, frozen_latents(ctx, *encoder, images)));
-    const auto made = Decoder::template denormalise<Range::signed_unit>(ctx, decoder.paint(ctx, seen));
+    const auto seen = decoder.features(ctx, noised(ctx, frozen_latents(ctx, *encoder, images)));
+    const auto made = Decoder::template denormalise<Range::signed_unit>(ctx, decoder.pixels(ctx, seen));
     const auto reconstruction = [&](Ctx& c, const auto& x) { return ops::combine(c, 0.5, l1(c, x, images), perceptual_weight, distance(c, x, images)); };
     if constexpr (is_none<Adversary>) {
       return reconstruction(ctx, made);
@@ -68,13 +70,13 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
         const auto d_weight = Decoder::template last_gradient<Range::signed_unit>(ctx, gradient, ops::stop_gradient(ctx, seen));
         return std::sqrt(Kernels<B>::squared_norm(ctx.device(), d_weight.size(), ctx.data(d_weight)));
       };
-      const double weight = adversarial_weight * (balance ? *balance : std::clamp(pull(faithful.gradient) / (pull(opinion.gradient) + 1e-6), 0.0, largest_balance));
+      const double weight = adversarial_weight * (adaptive_weight ? *adaptive_weight : std::clamp(pull(faithful.gradient) / (pull(opinion.gradient) + 1e-6), 0.0, largest_adaptive_weight));
       const auto value = ops::combine(ctx, 1, faithful.value, weight, opinion.value);
       return ops::with_gradient(ctx, value, made, ops::combine(ctx, 1, faithful.gradient, weight, opinion.gradient));
     }
   }
 
-  /// z + sigma n, one sigma for each sample.
+  /// z + sigma n, one sigma for each sample. z: (batch, tokens, token_dim); the same.
   template <class Ctx, AnyValue Z> Z noised(Ctx& ctx, const Z& z) const {
     if (tau == 0) return z;
     const auto n = std::size_t(z.batch);
@@ -88,6 +90,7 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     const auto noise = ops::normal<typename Z::shape>(ctx, z.batch, Random{ctx.random.seed, Stream::noise, ctx.random.step}, ctx.random.first_sample);
     return ops::combine_samples(ctx, {one.data(), n}, z, {sigma.data(), n}, noise);
   }
+  /// mean |x - y|, of two values of one shape; a wide scalar.
   template <class Ctx, AnyValue X, AnyValue Y> static auto l1(Ctx& ctx, const X& x, const Y& y) {
     return ops::mean_all(ctx, ops::activation(ctx, ops::subtract(ctx, x, y), ops::Abs{}));
   }

@@ -13,7 +13,7 @@ template <class Net, Backend B, Element E, int... Blocks> struct FeatureDistance
   const Weights<Net, B, E>* net;  ///< outlives the distance
 
   template <class Visit> void for_each_option(Visit&& visit) const {
-    Index all = 0;
+    Index all = 1;
     ((all = all * 100 + Blocks), ...);
     visit("distance.blocks", all);
     visit("distance.weights", detail::fingerprint(*net));

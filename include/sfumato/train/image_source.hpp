@@ -42,16 +42,18 @@ class ImageSource {
   mutable std::vector<std::uint8_t> pixels_;
 };
 
-/// A sample (channels, size, size) in [-1, 1] as an image: round(clip(255 (x + 1) / 2)), as the papers save theirs.
-/// Throws Error("non-finite-sample").
-inline io::Image to_image(std::span<const float> sample, int channels, int size) {
+/// How 255 (x + 1) / 2 becomes a whole number: JiT rounds, RAE truncates.
+enum class ToEightBits { round, truncate };
+
+/// A sample (channels, size, size) in [-1, 1], clipped to that, as an image. Throws Error("non-finite-sample").
+inline io::Image to_image(std::span<const float> sample, int channels, int size, ToEightBits by = ToEightBits::round) {
   io::Image image{size, size, channels, std::vector<std::uint8_t>(sample.size())};
   for (int c = 0; c < channels; ++c)
     for (int p = 0; p < size * size; ++p) {
       const float x = sample[static_cast<std::size_t>(c * size * size + p)];
       check(std::isfinite(x), "non-finite-sample", "a sample holds ", x, " at channel ", c, ", pixel ", p);
       const float value = std::clamp(127.5f * (x + 1), 0.0f, 255.0f);
-      image.pixels[static_cast<std::size_t>(p * channels + c)] = static_cast<std::uint8_t>(std::lround(value));
+      image.pixels[static_cast<std::size_t>(p * channels + c)] = static_cast<std::uint8_t>(by == ToEightBits::round ? std::lround(value) : static_cast<long>(value));
     }
   return image;
 }

@@ -27,6 +27,10 @@ template <class Encoder, class Inner, Backend B, Element E> struct LatentObjecti
     visit("objective.encoder", detail::fingerprint(*encoder));
     visit("objective.latents", detail::fingerprint(*scale));
   }
+  /// As `Inner` does.
+  void validate() const {
+    if constexpr (requires { inner.validate(); }) inner.validate();
+  }
   /// images: in [-1, 1], (batch, channels, side, side); labels as `Inner` takes them. A wide scalar.
   template <class Ctx, class Model, AnyValue X> auto loss(Ctx& ctx, const Model& model, const X& images, std::span<const int> labels) const {
     require<rule::SameLatents<Model, Encoder::tokens, Encoder::token_dim, Model::tokens, Model::token_dim>>();

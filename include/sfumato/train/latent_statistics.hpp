@@ -42,6 +42,7 @@ template <int Tokens, int Dim> class LatentStatistics {
   Index count() const { return count_; }
   /// By element, (Tokens, Dim).
   const std::vector<double>& mean() const { return mean_; }
+  /// Not a number before anything was added.
   std::vector<double> variance() const {
     auto out = squares_;
     for (double& v : out) v /= double(count_);
@@ -51,7 +52,7 @@ template <int Tokens, int Dim> class LatentStatistics {
   /// Error("latent-statistics") before anything was added.
   void save(const std::filesystem::path& path, bool with_mean = true) const {
     check(count_ > 0, "latent-statistics", "there are no latents to write statistics of to ", path.string());
-    constexpr int side = grid();
+    constexpr int side = ops::square_side<Tokens>;
     require<rule::SquarePlaces<Tokens, side * side>>();
     std::vector<float> mean(size), var(size);
     const auto all = variance();
@@ -67,11 +68,6 @@ template <int Tokens, int Dim> class LatentStatistics {
   }
 
  private:
-  static constexpr int grid() {
-    int side = 1;
-    while (side * side < Tokens) ++side;
-    return side;
-  }
   Index count_ = 0;
   std::vector<double> mean_ = std::vector<double>(size), squares_ = std::vector<double>(size);
 };

@@ -89,9 +89,11 @@ template <class T, class Data> Ended run_training(T& trainer, const Data& data, 
   Index saved = first > 0 ? first : -1;  // a resumed run's file need not be written again before it has done a step
   const auto save = [&] {
     if (saved == trainer.step_count()) return;
-    const auto& weights = trainer.weights();
-    check(std::isfinite(Kernels<typename T::backend>::squared_norm(weights.backend(), weights.size(), weights.data())), "non-finite-weights", "step ",
-          trainer.step_count(), " left weights that are not finite; no checkpoint is written of them");
+    detail::for_each_part(trainer, [&](const std::string& part, auto& of) {
+      const auto& weights = of.weights();
+      check(std::isfinite(Kernels<typename T::backend>::squared_norm(weights.backend(), weights.size(), weights.data())), "non-finite-weights", "step ",
+            trainer.step_count(), " left ", part, "weights that are not finite; no checkpoint is written of them");
+    });
     if (!options.checkpoint.empty()) save_checkpoint(options.checkpoint, trainer);
     saved = trainer.step_count();
   };

@@ -129,6 +129,7 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
         copy_(device, mixed ? size_ : 0), copy_gradients_(device, mixed ? size_ : 0), working_(device, mixed ? size_ : 0) {
     options.validate();
     optimiser.validate();
+    if constexpr (requires { objective.validate(); }) objective.validate();
     std::vector<master> host(static_cast<std::size_t>(size_), master(0));
     initialise(model_, options.seed, host.data());
     for (auto* buffer : {&weights_, &ema1_, &ema2_}) buffer->upload(host);
