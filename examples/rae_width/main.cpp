@@ -88,7 +88,7 @@ void run(const Arguments& a) {
   const ImageSource source(dataset);
   source.require_shape<Encoder::ImageShape>();
   // One image's tokens; an encoder that was never trained will do, for the theorem asks nothing of the image.
-  std::vector<float> pixels(std::size_t(Encoder::ImageShape::row)), image(std::size_t(Latent::row));
+  std::vector<float> pixels(static_cast<std::size_t>(Encoder::ImageShape::row)), image(static_cast<std::size_t>(Latent::row));
   {
     Workspace<backend::Cpu> workspace(cpu);
     Weights<Encoder, backend::Cpu> encoder(cpu, 0);

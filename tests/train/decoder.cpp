@@ -316,8 +316,8 @@ TEST_CASE("turns: who is trained when, and that the frozen ones stay") {
   CHECK(u_of(watcher.weights()) == u_of(watcher.ema2()));
   // Until the opinion counts, the decoder is that of a training without an adversary.
   const auto alone = [&](Index steps) {
-    using Objective = DecoderObjective<Encoder, Cpu, float, Distance<Cpu, float>>;
-    Trainer<Decoder, Image, Objective, Cpu> plain(cpu, {.encoder = &encoder, .distance = {&encoder}}, tiny_options());
+    using Alone = DecoderObjective<Encoder, Cpu, float, Distance<Cpu, float>>;
+    Trainer<Decoder, Image, Alone, Cpu> plain(cpu, {.encoder = &encoder, .distance = {&encoder}}, tiny_options());
     const auto both = turns(cpu, encoder);
     for (Index i = 0; i < steps; ++i) plain.step(Waves{}), both->step(Waves{});
     std::vector<float> a(std::size_t(plain.weights().size())), b(a);

@@ -180,8 +180,7 @@ template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& 
             K::for_each(c.device(), count * channels, count * in, UnfoldBackward<E>{unfolded, d_x.data + first * channels, w, d_x.accumulate});
           }
         });
-        if constexpr (!is_none<Bias>)
-          if (E* d_bias = c.parameter_gradient(bias)) K::column_sum(c.device(), x.batch * places, Index{out}, d_y, d_bias);
+        if (E* d_bias = c.parameter_gradient(bias)) K::column_sum(c.device(), x.batch * places, Index{out}, d_y, d_bias);
       });
   }
   return y;
