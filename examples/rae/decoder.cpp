@@ -22,7 +22,7 @@ struct Arguments : TrainingArguments {
   // --beta1 0.5 --beta2 0.9 --clip 0 --ema1 0.9978
   Arguments() {
     out = "out/decoder";
-    train = {.batch = 64, .learning_rate = 1e-3, .minimum_rate = 1e-5, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.998, .ema2 = 0.99};
+    train = {.batch = 64, .learning_rate = 1e-3, .minimum_rate = 1e-5, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.995, .ema2 = 0.98};
     optimiser = {.beta1 = 0.9, .beta2 = 0.95, .weight_decay = 0};
     loop = {.steps = 15'000, .checkpoint_every = 500};
   }

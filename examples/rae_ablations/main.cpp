@@ -47,7 +47,7 @@ struct Setting {
 
 TrainOptions options(const Arguments& a, Index steps, std::uint64_t seed) {
   return {.batch = a.batch, .learning_rate = a.rate, .minimum_rate = a.rate / 100, .schedule = Schedule::cosine, .warmup = std::min<Index>(200, steps / 10), .total_steps = steps,
-          .clip = 1, .ema1 = 0.998, .ema2 = 0.998, .seed = seed};
+          .clip = 1, .ema1 = 0.99, .ema2 = 0.99, .seed = seed};
 }
 /// A trained decoder's weights.
 std::unique_ptr<Weights<Decoder, B>> train_decoder(const Setting& s, double tau, std::uint64_t seed) {

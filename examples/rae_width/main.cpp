@@ -10,6 +10,7 @@
 #include <sfumato/design/theorem.hpp>
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/models/dit.hpp>
+#include <sfumato/train/latent_objective.hpp>
 #include <sfumato/train/samples.hpp>
 
 #include <sstream>
@@ -95,7 +96,7 @@ void run(const Arguments& a) {
     if (!a.encoder.empty()) load_weights(a.encoder, encoder);
     Run<backend::Cpu> run(workspace, encoder.values());
     source.load(0, false, pixels.data());
-    ops::output(run, encoder.model()(run, encoder.model().normalise<Range::signed_unit>(run, ops::input<Encoder::ImageShape>(run, pixels))), std::span(image));
+    ops::output(run, frozen_latents(run, encoder, ops::input<Encoder::ImageShape>(run, pixels)), std::span(image));
   }
   std::printf("one image, %d tokens of n = %d; %lld steps of %lld, AdamW, rate %g, %d seeds\n%-36s %8s %8s   %s\n", Encoder::tokens, n, static_cast<long long>(a.steps),
               static_cast<long long>(a.batch), a.rate, a.seeds, "", "floor", "loss", "over seeds");
