@@ -67,7 +67,7 @@ template <class T> void load_checkpoint(const std::filesystem::path& path, T& tr
   const io::SafetensorsFile file(path);
   const auto entry = [&](const std::string& key) {
     const auto found = file.metadata().find(key);
-    check(found != file.metadata().end(), "checkpoint-metadata", path.string(), " has no metadata \"", key, "\": it is not a checkpoint of such a run");
+    check(found != file.metadata().end(), "checkpoint-metadata", path.string(), " has no metadata \"", key, "\": it is not a training checkpoint of this kind");
     return found->second;
   };
   const auto count = [&](const std::string& key) {
