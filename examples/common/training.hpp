@@ -169,7 +169,7 @@ template <class Make, class Data> auto run_trainer(TrainingArguments& a, const T
   if (title.macs > 0)
     std::fprintf(stderr, "%.0f images/s: %.1f %% of what a large matrix product does here (%.3g multiply-adds/s); a backward pass is taken for two forward ones\n", speed,
                  100 * double(3 * title.macs + title.frozen_macs) * speed / rate, rate);
-  if constexpr (requires { trainer->discriminator_loss(); }) std::fprintf(stderr, "the discriminator's last loss: %.4g (2 x 0.5: it tells nothing)\n", trainer->discriminator_loss());
+  if constexpr (requires { trainer->discriminator_loss(); }) std::fprintf(stderr, "the discriminator's last loss: %.4g (1 where it tells nothing)\n", trainer->discriminator_loss());
   plot_loss(a.loop.log, out / "loss.png", title.plot, title.log_y);
   std::printf("%s after step %lld; wrote %s, %s, %s\n", name_of(ended), static_cast<long long>(trainer->step_count()), a.loop.checkpoint.c_str(), a.loop.log.c_str(), (out / "loss.png").c_str());
   return trainer;

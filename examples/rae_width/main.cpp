@@ -13,8 +13,6 @@
 #include <sfumato/train/latent_objective.hpp>
 #include <sfumato/train/samples.hpp>
 
-#include <sstream>
-
 namespace {
 
 using namespace sfumato;
@@ -62,7 +60,7 @@ template <class T> double evaluate(T& trainer, const std::vector<float>& image, 
 
 template <class Model> Row train(backend::Cpu& cpu, const Arguments& a, const std::vector<float>& image, int depth, int head) {
   Row row{text(head ? "DiT-DH" : "DiT", ", width ", Model::width, ", ", depth, " blocks", head ? text(", head ", head) : std::string()), Model::width, depth, head,
-          head ? one_image_floor<n>(Model::path_width) : one_image_floor<n>(Model::width)};
+          one_image_floor<n>(Model::path_width)};
   const std::vector<int> label{0};
   for (int seed = 0; seed < a.seeds; ++seed) {
     Objective objective;

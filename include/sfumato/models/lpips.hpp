@@ -34,8 +34,6 @@ template <int Width> struct ChannelWeights {
 
 /// VGG16's convolutions in five slices, each after the first behind a pooling of 2 x 2; `Width` of the first, 64 in the published one.
 template <int Width = 64> struct VGG16 {
-  static constexpr int slices = 5;
-  static constexpr int width(int slice) { return Width << (slice < 3 ? slice : 3); }
   template <int In, int Out> using Convolution = layer::VGGConvolution<In, Out>;
 
   Convolution<3, Width> c0;

@@ -7,9 +7,9 @@
 
 SFUMATO_BEGIN
 
-/// DiffAug (Zhao et al. 2020), which real and made images undergo alike, (batch, channels, side, side) in [-1, 1]: each moved by up to an eighth of its side, zeros behind it; its
-/// brightness, saturation and contrast changed by U(-1/2, 1/2), U(0, 2) and U(1/2, 3/2). `site` tells the uses in a step apart. What
-/// comes out is not clamped.
+/// DiffAug (Zhao et al. 2020), which real and made images undergo alike, (batch, channels, side, side) in [-1, 1]: each moved by up to an
+/// eighth of its side, zeros behind it; its brightness, saturation and contrast changed by U(-1/2, 1/2), U(0, 2) and U(1/2, 3/2). What comes
+/// out is not clamped. `site` tells the uses in a step apart.
 template <class Ctx, AnyValue X> X augment(Ctx& ctx, const X& images, std::uint64_t site) {
   using S = typename X::shape;
   constexpr int channels = extent<S, 1>, side = extent<S, 2>, reach = (side + 4) / 8;
@@ -18,25 +18,24 @@ template <class Ctx, AnyValue X> X augment(Ctx& ctx, const X& images, std::uint6
   const Random random{ctx.random.seed, Stream::augment, ctx.random.step};
   auto& workspace = ctx.workspace();
   const auto shifts = workspace.template host<int>(2 * n);
-  const auto own = workspace.template host<double>(n), grey = workspace.template host<double>(n), mean = workspace.template host<double>(n),
-             brightness = workspace.template host<double>(n), one = workspace.template host<double>(n), contrast = workspace.template host<double>(n);
+  const auto one = workspace.template host<double>(n), brightness = workspace.template host<double>(n), saturation = workspace.template host<double>(n),
+             grey = workspace.template host<double>(n), contrast = workspace.template host<double>(n), mean = workspace.template host<double>(n);
   for (std::size_t b = 0; b < n; ++b) {
     const std::uint64_t first = (site << 40) + 8 * (static_cast<std::uint64_t>(ctx.random.first_sample) + b);
     for (std::size_t k = 0; k < 2; ++k) shifts[2 * b + k] = static_cast<int>(random.below(first + k, 2 * reach + 1)) - reach;
-    const double light = random.uniform(first + 2) - 0.5, saturation = 2 * random.uniform(first + 3);
-    contrast[b] = 0.5 + random.uniform(first + 4);
-    own[b] = channels > 1 ? saturation : 1;
-    grey[b] = 1 - own[b];
-    mean[b] = 1 - contrast[b];
-    brightness[b] = light;
     one[b] = 1;
+    brightness[b] = random.uniform(first + 2) - 0.5;
+    saturation[b] = 2 * random.uniform(first + 3);
+    grey[b] = 1 - saturation[b];
+    contrast[b] = 0.5 + random.uniform(first + 4);
+    mean[b] = 1 - contrast[b];
   }
   const auto by = [](const auto& array) { return std::span<const double>{array.data(), array.size()}; };
   const auto moved = ops::translate(ctx, images, std::span<const int>{shifts.data(), shifts.size()});
   auto ones = ctx.template make<S>(images.batch);
   ops::kernels<Ctx>::fill(ctx.device(), ones.size(), 1.0, ctx.mutable_data(ones));
   auto lit = ops::combine_samples(ctx, by(one), moved, by(brightness), ones);
-  if constexpr (channels > 1) lit = ops::combine_samples(ctx, by(own), lit, by(grey), ops::broadcast<1, channels>(ctx, ops::mean<1>(ctx, lit)));
+  if constexpr (channels > 1) lit = ops::combine_samples(ctx, by(saturation), lit, by(grey), ops::broadcast<1, channels>(ctx, ops::mean<1>(ctx, lit)));
   const auto level = ops::mean<1>(ctx, ops::reshape<Shape<dynamic, row>>(ctx, lit));
   return ops::combine_samples(ctx, by(contrast), lit, by(mean), ops::reshape<S>(ctx, ops::broadcast<1, row>(ctx, level)));
 }
@@ -135,7 +134,6 @@ template <class Encoder, class Decoder, class Discriminator, class Distance, Bac
   Workspace<B>& workspace() { return generator_.workspace(); }
   Array<B, master>& weights() { return generator_.weights(); }
   Array<B, master>& ema1() { return generator_.ema1(); }
-  Generator& generator() { return generator_; }
   DiscriminatorPart& discriminator() { return discriminator_; }
   void drop_ahead() {
     generator_.drop_ahead();
