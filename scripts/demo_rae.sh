@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh clone to pictures of the whole of RAE on Fashion-MNIST: an encoder trained without labels, its latents' statistics, a decoder,
-# diffusion in its tokens, samples. Everything it makes is in out/rae.   Usage: scripts/demo_rae.sh [share of the 30 minutes' training, 1]
+# diffusion in its tokens, samples. Everything it makes is in out/rae.   Usage: scripts/demo_rae.sh [share of the 29 minutes' training, 1]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 share=${1:-1}
@@ -17,9 +17,9 @@ start=$(date +%s)
 build/demo/examples/pretrain_encoder/pretrain_encoder --minutes "$(minutes 4)" --out "$out/encoder" --overwrite
 encoder=$out/encoder/encoder.safetensors
 "$rae" encode-stats --encoder "$encoder" --out "$out/statistics.safetensors"
-"$rae" train-decoder --encoder "$encoder" --minutes "$(minutes 9)" --out "$out/decoder" --overwrite
+"$rae" train-decoder --encoder "$encoder" --minutes "$(minutes 12)" --out "$out/decoder" --overwrite
 "$rae" reconstruct --encoder "$encoder" --decoder "$out/decoder/checkpoint.safetensors" --out "$out/reconstructions.png" --report "$out/reconstructions.txt"
-"$rae" train --encoder "$encoder" --statistics "$out/statistics.safetensors" --minutes "$(minutes 16)" --out "$out/diffusion" --overwrite
+"$rae" train --encoder "$encoder" --statistics "$out/statistics.safetensors" --minutes "$(minutes 13)" --out "$out/diffusion" --overwrite
 trained=(--weights "$out/diffusion/checkpoint.safetensors" --statistics "$out/statistics.safetensors" --decoder "$out/decoder/checkpoint.safetensors")
 "$rae" sample "${trained[@]}" --balanced 500 --guidance 2 --out "$out/guided.png" --columns 25 --report "$out/guided.txt"
 "$rae" sample "${trained[@]}" --balanced 500 --out "$out/unguided.png" --columns 25 --report "$out/unguided.txt"

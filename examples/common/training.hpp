@@ -11,6 +11,8 @@
 #include <fstream>
 #include <memory>
 #include <numeric>
+#include <optional>
+#include <vector>
 
 namespace example {
 
@@ -18,7 +20,8 @@ struct TrainingArguments : DeviceArguments {
   std::string out;
   double minutes = 0;
   bool resume = false, with_changes = false, overwrite = false, steps_given = false;
-  bool measuring = false;  ///< a trainer made now is to tell what a step takes at most, and is then thrown away
+  std::vector<double> phases = {0};  ///< the shares of a run at which a step comes to do other work, ascending
+  std::optional<double> measured;    ///< a trainer made now only tells what a step takes in the phase from this share on
   sfumato::TrainOptions train;
   sfumato::AdamW optimiser;
   sfumato::LoopOptions loop;
@@ -91,21 +94,33 @@ inline void plot_loss(const std::filesystem::path& csv, const std::filesystem::p
   plot::lines(png, {.title = title, .x_label = "step", .y_label = "loss", .log_y = log_y}, std::vector{raw, mean});
 }
 
-/// How many steps this machine does in the given time, from a few that are then thrown away: one to warm up, and those of
-/// three seconds or a tenth of the time, but at least one.
-sfumato::Index steps_in(double seconds, const auto& make_trainer, const auto& data) {
+/// What a step takes here, from a few of a trainer that is then thrown away: one to warm up, and those of so many seconds, but at least one.
+double seconds_per_step(double seconds, const auto& make_trainer, const auto& data) {
   using Clock = std::chrono::steady_clock;
   const auto trainer = make_trainer();
   trainer->step(data);  // takes the memory
   const auto start = Clock::now();
   double elapsed = 0;
   sfumato::Index steps = 0;
-  while (elapsed < std::min(3.0, seconds / 10) || steps == 0) {
+  while (elapsed < seconds || steps == 0) {
     trainer->step(data);
     ++steps;
     elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   }
-  return sfumato::Index(std::clamp(seconds * double(steps) / elapsed, 1.0, 1e15));
+  return elapsed / double(steps);
+}
+
+/// How many steps this machine does in the given time, each phase of the run measured for three seconds or its part of a tenth of the time.
+sfumato::Index steps_in(double seconds, TrainingArguments& a, const auto& make_trainer, const auto& data) {
+  double mean = 0;
+  for (std::size_t i = 0; i < a.phases.size(); ++i) {
+    const double share = (i + 1 < a.phases.size() ? a.phases[i + 1] : 1) - a.phases[i];
+    if (share <= 0) continue;
+    a.measured = a.phases[i];
+    mean += share * seconds_per_step(std::min(3.0, seconds / 10 / double(a.phases.size())), make_trainer, data);
+  }
+  a.measured.reset();
+  return sfumato::Index(std::clamp(seconds / mean, 1.0, 1e15));
 }
 
 /// The length of a schedule that ends: that of the interrupted run, unless another one is asked for; in a new run at most what the time
@@ -120,9 +135,7 @@ sfumato::Index planned_steps(TrainingArguments& a, const auto& make_trainer, con
     return !a.steps_given || (a.minutes > 0 && planned < a.loop.steps) ? planned : a.loop.steps;
   }
   if (a.minutes == 0) return a.loop.steps;
-  a.measuring = true;
-  const sfumato::Index possible = steps_in(0.93 * a.loop.seconds, make_trainer, data);
-  a.measuring = false;
+  const sfumato::Index possible = steps_in(0.93 * a.loop.seconds, a, make_trainer, data);
   if (possible >= a.loop.steps) return a.loop.steps;
   std::fprintf(stderr, "%g minutes are enough for about %lld of %lld steps here: the schedule ends there\n", a.minutes, static_cast<long long>(possible),
                static_cast<long long>(a.loop.steps));

@@ -86,12 +86,13 @@ template <class S> void train(Arguments a) {
     using T = DecoderTrainer<typename S::Encoder, Decoder, typename LossNetworks<S>::Discriminator, Distance, B, E>;
     typename T::Network network(device);
     load_model(network_file, network);
+    a.phases = {0, a.discriminator_from, std::max(a.discriminator_from, a.adversarial_from)};
     // A resumed run keeps its beginnings, whatever its length is now.
     const auto begun = a.resume ? io::SafetensorsFile(a.loop.checkpoint).metadata() : std::map<std::string, std::string>{};
     run_trainer(a, title, [&] {
       const auto step_at = [&](double share, const char* kept) {
         if (const auto found = begun.find(kept); found != begun.end()) return Index{std::atoll(found->second.c_str())};
-        return a.measuring ? Index{0} : Index(share * double(a.loop.steps));
+        return a.measured ? (share <= *a.measured ? Index{0} : a.loop.steps) : Index(share * double(a.loop.steps));
       };
       auto objective = options_of(typename T::Objective{});
       objective.adversarial_from = step_at(std::max(a.discriminator_from, a.adversarial_from), "objective.adversarial_from");
