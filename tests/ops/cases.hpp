@@ -319,6 +319,13 @@ template <bool WithBias> struct CircularConvolution : Case {
   using Values = Inputs<Shape<dynamic, 8, 4>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::circular_convolution<3>(ctx, x, p.weight, p.bias); }
 };
+struct PointConvolution : Case {  // no neighbours: nothing is gathered
+  static constexpr std::string_view ops = "circular_convolution";
+  static constexpr Index macs = 2 * 8 * 4 * 6;
+  using Parameters = WeightAndBias<Shape<6, 4, 1>, true>;
+  using Values = Inputs<Shape<dynamic, 8, 4>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::circular_convolution<1>(ctx, x, p.weight, p.bias); }
+};
 template <bool WithBias> struct Convolution : Case {
   static constexpr std::string_view ops = "convolution";
   static constexpr Index macs = 2 * 16 * 4 * 9 * 6;
@@ -505,7 +512,7 @@ using Cases = std::tuple<
     AddParameter<Shape<1, 4, 8>>, AddParameter<Shape<8>>, MultiplyParameter<Shape<8>>, MultiplyParameter<Shape<1>>, MultiplyParameter<Shape<1, 4, 8>>, ParameterAsValue,
     SumAll, MeanAll, Activate<DyT::Tanh{}>, Activate<ops::Abs{}>, Activate<ops::LeakyReLU<>{}>, Activate<ops::Reciprocal{}, 50>, Activate<ops::Hinge<1>{}>, Activate<ops::Hinge<-1>{}>,
     Quantise, DynamicTanh,
-    Gather<3>, Gather<5>, UnfoldCircular<3>, UnfoldCircular<5>, Unfold<1>, Unfold<3>, Unfold<5>, CircularConvolution<true>, CircularConvolution<false>,
+    Gather<3>, Gather<5>, UnfoldCircular<3>, UnfoldCircular<5>, Unfold<1>, Unfold<3>, Unfold<5>, CircularConvolution<true>, CircularConvolution<false>, PointConvolution,
     Convolution<true>, Convolution<false>, MaxPool, Translate, Recomputed,
     Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,

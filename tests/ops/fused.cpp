@@ -143,6 +143,34 @@ TEST_CASE("norms by hand") {
   verify(std::integral_constant<NormKind, NormKind::layer>{});
 }
 
+TEST_CASE_TEMPLATE("values of 8 bits, by hand", E, double, float) {
+  Tested device;
+  Workspace<Tested> workspace(device);
+  Tape<Tested, E> tape(workspace);
+  // The nearest of 256 levels from -1 to 1. 0 lies between two of them, and goes to the upper.
+  Values x{-1.2, -1, -0.9961, -0.996, -0.5, -0.003, 0, 0.003, 0.5, 0.996, 0.9961, 1.4}, expected;
+  for (const int level : {0, 0, 0, 1, 64, 127, 128, 128, 191, 254, 255, 255}) expected.push_back(level / 127.5 - 1);
+  for (int level = 0; level < 256; ++level) {  // themselves
+    x.push_back(level / 127.5 - 1);
+    expected.push_back(x.back());
+  }
+  Record<Tested, E> ctx(tape, nullptr, nullptr);
+  auto input = ops::input<Shape<dynamic, 4>>(ctx, x);
+  ctx.require_gradient(input);
+  const auto y = ops::activation(ctx, input, ops::EightBits{});
+  const Values found = host(ctx, y);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    INFO(x[i]);
+    CHECK(std::abs(found[i] - expected[i]) < 1e-6);
+  }
+  // Nothing flows through it.
+  ctx.backward(ops::sum_all(ctx, y));
+  std::vector<E> gradient(x.size(), E(1));
+  REQUIRE(ctx.gradient_of(input) != nullptr);
+  Kernels<Tested>::download(device, gradient.data(), ctx.gradient_of(input), Index(x.size()));
+  CHECK(gradient == std::vector<E>(x.size(), E(0)));
+}
+
 TEST_CASE("cross-entropy is minus the log-softmax of the label") {
   const Problem<CrossEntropy> problem(34);
   const Gradients g = Bench<CrossEntropy, Tested, double>(problem).record();

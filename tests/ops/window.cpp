@@ -53,6 +53,7 @@ TEST_CASE("convolutions are sums over neighbours: on a ring, and on a grid with 
   };
   verify<CircularConvolution<true>>(8, 3, ring);
   verify<CircularConvolution<false>>(8, 3, ring);
+  verify<PointConvolution>(8, 1, [](int p, int) { return p; });
   verify<Convolution<true>>(16, 9, grid);
   verify<Convolution<false>>(16, 9, grid);
 }

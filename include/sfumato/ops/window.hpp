@@ -137,12 +137,24 @@ template <class Ctx, class W> auto weight_of(Ctx& ctx, const W& w) {
   if constexpr (IsParam<W>) return ctx.weight(w);
   else return ctx.data(w);
 }
-/// Calls part(first place, places, E* scratch for what is unfolded of them) for parts of a batch.
-template <class Ctx, class Part> void in_parts(Ctx& ctx, Index batch, Index places, Index width, Part&& part) {
+/// Calls part(first place, places, E* scratch for what is unfolded of them) for parts of a batch; for all of it, without scratch, where a place
+/// is its own only neighbour.
+template <bool Alone, class Ctx, class Part> void in_parts(Ctx& ctx, Index batch, Index places, Index width, Part&& part) {
   using E = typename Ctx::element;
-  const Index most = std::clamp(unfolded_at_once / (places * width), Index{1}, batch);
-  const auto scratch = ctx.scratch(most * places * width);
-  for (Index first = 0; first < batch; first += most) part(first * places, std::min(most, batch - first) * places, static_cast<E*>(scratch.data()));
+  if constexpr (Alone) {
+    part(Index{0}, batch * places, static_cast<E*>(nullptr));
+  } else {
+    const Index most = std::clamp(unfolded_at_once / (places * width), Index{1}, batch);
+    const auto scratch = ctx.scratch(most * places * width);
+    for (Index first = 0; first < batch; first += most) part(first * places, std::min(most, batch - first) * places, static_cast<E*>(scratch.data()));
+  }
+}
+/// The neighbours of `count` places of x from `first` on, unfolded; x itself where a place is its own only one.
+template <bool Alone, class Ctx, class X, class E> const E* neighbours(Ctx& ctx, const X& x, Index first, Index count, E* unfolded, const Windows& w) {
+  const E* const from = ctx.data(x) + first * w.channels;
+  if constexpr (Alone) return from;
+  else kernels<Ctx>::for_each(ctx.device(), count * w.channels, count * w.channels * w.size(), UnfoldForward<E>{from, unfolded, w});
+  return unfolded;
 }
 /// Neighbours are gathered again in the backward pass rather than kept.
 template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& ctx, const X& x, const W& weight, const Bias& bias, const Windows& w) {
@@ -156,10 +168,10 @@ template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& 
   } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
-    in_parts(ctx, x.batch, places, in, [&](Index first, Index count, E* unfolded) {
-      K::for_each(ctx.device(), count * channels, count * in, UnfoldForward<E>{ctx.data(x) + first * channels, unfolded, w});
-      K::matmul(ctx.device(), MatmulShape{.m = count, .n = out, .k = in, .a_row = in, .a_col = 1, .b_row = 1, .b_col = in, .c_row = out}, static_cast<const E*>(unfolded), weight_of(ctx, weight),
-                ctx.mutable_data(y) + first * out, false, ctx.weight(bias), Activation::none);
+    in_parts<in == channels>(ctx, x.batch, places, in, [&](Index first, Index count, E* unfolded) {
+      const E* const seen = neighbours<in == channels>(ctx, x, first, count, unfolded, w);
+      K::matmul(ctx.device(), MatmulShape{.m = count, .n = out, .k = in, .a_row = in, .a_col = 1, .b_row = 1, .b_col = in, .c_row = out}, seen, weight_of(ctx, weight), ctx.mutable_data(y) + first * out,
+                false, ctx.weight(bias), Activation::none);
     });
     if constexpr (Ctx::recording)
       ctx.record(y, ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias), [x, weight, bias, w](Ctx& c, const E* d_y) {
@@ -167,17 +179,18 @@ template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& 
         E* d_weight = nullptr;
         if constexpr (IsParam<W>) d_weight = c.parameter_gradient(weight);
         else if (c.flows(weight)) d_weight = c.gradient_to_add(weight.handle.slot);
-        in_parts(c, x.batch, places, in, [&](Index first, Index count, E* unfolded) {
+        in_parts<in == channels>(c, x.batch, places, in, [&](Index first, Index count, E* unfolded) {
           const E* const d_part = d_y + first * out;
           if (d_weight) {
-            K::for_each(c.device(), count * channels, count * in, UnfoldForward<E>{c.data(x) + first * channels, unfolded, w});
-            K::matmul(c.device(), MatmulShape{.m = out, .n = in, .k = count, .a_row = 1, .a_col = out, .b_row = in, .b_col = 1, .c_row = in}, d_part, static_cast<const E*>(unfolded), d_weight, true,
-                      nullptr, Activation::none);
+            const E* const seen = neighbours<in == channels>(c, x, first, count, unfolded, w);
+            K::matmul(c.device(), MatmulShape{.m = out, .n = in, .k = count, .a_row = 1, .a_col = out, .b_row = in, .b_col = 1, .c_row = in}, d_part, seen, d_weight, true, nullptr, Activation::none);
           }
           if (d_x.data) {
-            K::matmul(c.device(), MatmulShape{.m = count, .n = in, .k = out, .a_row = out, .a_col = 1, .b_row = in, .b_col = 1, .c_row = in}, d_part, weight_of(c, weight), unfolded, false, nullptr,
-                      Activation::none);
-            K::for_each(c.device(), count * channels, count * in, UnfoldBackward<E>{unfolded, d_x.data + first * channels, w, d_x.accumulate});
+            constexpr bool direct = in == channels;
+            E* const d_here = d_x.data + first * channels;
+            K::matmul(c.device(), MatmulShape{.m = count, .n = in, .k = out, .a_row = out, .a_col = 1, .b_row = in, .b_col = 1, .c_row = in}, d_part, weight_of(c, weight), direct ? d_here : unfolded,
+                      direct && d_x.accumulate, nullptr, Activation::none);
+            if constexpr (!direct) K::for_each(c.device(), count * channels, count * in, UnfoldBackward<E>{unfolded, d_here, w, d_x.accumulate});
           }
         });
         if (E* d_bias = c.parameter_gradient(bias)) K::column_sum(c.device(), x.batch * places, Index{out}, d_y, d_bias);
