@@ -86,6 +86,15 @@ template <class Model> void verify(const NameTable& names, const Faults& faults,
     INFO(p.name);
     CHECK(std::equal(after.begin() + p.offset, after.begin() + p.offset + p.size, file.random.begin() + p.offset));
   }
+  // Ours, bare and as a part of a training checkpoint, by the same call.
+  const auto elements = file.elements();
+  for (const std::string part : {"", "model_ema1"}) {
+    save_buffers<Cpu, float>(file.path, parameter_table(file.weights.model()), {{part, &file.weights.values()}}, {});
+    file.weights.values().upload(std::vector<float>(elements.size()));
+    load_weights(file.path, file.weights, names);
+    CHECK(file.elements() == elements);
+  }
+  file.write();
   if (!names.rules.empty()) check_error([&] { load_weights(file.path, file.weights); }, "checkpoint-mismatch", {"missing: ", "extra: "});  // not our names
 }
 
@@ -102,4 +111,11 @@ TEST_CASE("official names: a file of random values loads, and all that is wrong 
   }
   SUBCASE("MAE") { verify<TinyMAE>(mae_names(), {"vit.encoder.layer.1.attention.attention.key.bias", "vit.encoder.layer.0.output.dense.weight"}, "32", "32, 128"); }
   SUBCASE("RAE's decoder") { verify<TinyDecoder>(rae_decoder_names(), {"trainable_cls_token", "decoder_layers.1.attention.attention.query.weight"}, "1, 1, 36", "36, 36"); }
+}
+
+TEST_CASE("official names: tables of the rotary embedding that published DiT and DiT-DH hold are passed over") {
+  for (const char* table : {"feat_rope.freqs_cos", "feat_rope.freqs_sin", "enc_feat_rope.freqs_cos", "enc_feat_rope.freqs_sin", "dec_feat_rope.freqs_cos", "dec_feat_rope.freqs_sin"}) {
+    CHECK(dit_names().ignores(table));
+  }
+  CHECK(!dit_names().ignores("final_layer.linear.weight"));
 }

@@ -55,8 +55,8 @@ struct NameTable {
   }
 };
 
-/// DiT and DiT-DH keep our names, and tables of the rotary embedding beside them.
-inline NameTable dit_names() { return {{}, {"enc_feat_rope.", "dec_feat_rope."}}; }
+/// DiT and DiT-DH keep our names, and tables of the rotary embedding beside them: one in DiT, two in DiT-DH.
+inline NameTable dit_names() { return {{}, {"feat_rope.", "enc_feat_rope.", "dec_feat_rope."}}; }
 /// DINOv2 with registers as Hugging Face's transformers keep it. The last norm's weight and bias are left out, as in RAE.
 inline NameTable dinov2_names() {
   return {{{"patch_embed.proj.", {"embeddings.patch_embeddings.projection."}},
@@ -110,12 +110,19 @@ inline NameTable lpips_names() { return {{}, {"scaling_layer.", "lins."}}; }
 /// DINO's ViTs as Caron et al. and timm keep them, which is how ours are named; the rest of the module is left out.
 inline NameTable dino_names() { return {{}, {"head."}}; }
 
-/// `load_weights` of a file in another layout, whose names stand bare. Throws Error("checkpoint-mismatch") in that layout's names.
+/// `load_weights` of a file in another layout or in ours, whichever holds more of the model, under any of `key_prefixes`. Throws
+/// Error("checkpoint-mismatch") in that layout's names.
 template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, const NameTable& names) {
   const io::SafetensorsFile file(path);
-  const auto table = names.translated(parameter_table(weights.model()));
-  detail::require_same_parameters(file, path.string(), table, {""}, [&](std::string_view name) { return names.ignores(name); });
-  detail::read_parameters(file, table, "", weights.values());
+  const auto ours = parameter_table(weights.model()), theirs = names.translated(ours);
+  const auto held = [&](const auto& table) { return detail::count_held(file, table, find_prefix(file, table)); };
+  const bool other = held(theirs) >= held(ours);
+  const auto& table = other ? theirs : ours;
+  const std::string prefix = find_prefix(file, table);
+  detail::require_same_parameters(file, path.string(), table, {prefix}, [&](std::string_view name) {
+    return other && name.starts_with(prefix) && names.ignores(name.substr(prefix.size()));
+  });
+  detail::read_parameters(file, table, prefix, weights.values());
 }
 
 SFUMATO_END

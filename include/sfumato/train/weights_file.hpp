@@ -73,6 +73,11 @@ void read_parameters(const io::SafetensorsFile& file, const std::vector<Paramete
   }
 }
 
+/// How many of a layout's parameters `file` has under `prefix`.
+inline Index count_held(const io::SafetensorsFile& file, const std::vector<ParameterInfo>& table, const std::string& prefix) {
+  return std::count_if(table.begin(), table.end(), [&](const ParameterInfo& p) { return file.contains(prefix + p.name); });
+}
+
 template <class E> constexpr io::Dtype dtype_of() {
   if constexpr (std::is_same_v<E, float>) return io::Dtype::f32;
   else if constexpr (std::is_same_v<E, double>) return io::Dtype::f64;
@@ -83,9 +88,9 @@ template <class E> constexpr io::Dtype dtype_of() {
 /// The one of `key_prefixes` under which `file` holds most of the parameters; the first of them on a draw.
 inline std::string find_prefix(const io::SafetensorsFile& file, const std::vector<ParameterInfo>& table) {
   std::string best;
-  std::ptrdiff_t most = 0;
+  Index most = 0;
   for (const std::string prefix : key_prefixes) {
-    const auto held = std::count_if(table.begin(), table.end(), [&](const ParameterInfo& p) { return file.contains(prefix + p.name); });
+    const Index held = detail::count_held(file, table, prefix);
     if (held > most) {
       most = held;
       best = prefix;
