@@ -1,9 +1,10 @@
-// A walk through RAE's diffusion stage (arXiv 2510.11690), shape by shape, and a small DiT-DH: gradients, its first loss, training.
+// A walk through RAE (arXiv 2510.11690), shape by shape, and a small DiT-DH: gradients, its first loss, training.
 #include <sfumato/backend/cpu/cpu.hpp>
 #include <sfumato/backend/reference/reference.hpp>
 #include <sfumato/design/theorem.hpp>
 #include <sfumato/flow/sampler.hpp>
 #include <sfumato/models/dit.hpp>
+#include <sfumato/models/rae.hpp>
 #include <sfumato/train/trainer.hpp>
 #include <sfumato/train/weights.hpp>
 
@@ -22,6 +23,16 @@ using backend::Reference;
 namespace {
 
 template <class V, int... Extents> constexpr bool has_shape = std::is_same_v<typename std::remove_cvref_t<V>::shape, Shape<dynamic, Extents...>>;
+
+// 0. Once, before training: images to the tokens of a frozen encoder.
+using Walked = RAE<DINOv2_B<>, DiTDH_S<>, ViTDecoder_XL<>>;
+constexpr Index encoded_macs() {
+  Count ctx;
+  const auto tokens = Walked::Encoder{}.encode(ctx, Count::input<Shape<dynamic, 3, 256, 256>>(1));
+  static_assert(has_shape<decltype(tokens), 256, 768> && std::is_same_v<decltype(tokens)::shape, Walked::LatentShape>);
+  return ctx.cost.macs;
+}
+static_assert(encoded_macs() == cost_of<Walked::Encoder>(1).macs + 3 * 224 * 256 * (256 + 224));  // of images made smaller
 
 // Every station of DiT-DH-S on the tokens of DINOv2-B.
 constexpr Index walked_macs() {
@@ -45,6 +56,19 @@ constexpr Index walked_macs() {
   return ctx.cost.macs;
 }
 static_assert(walked_macs() == cost_of<DiTDH_S<>>(1).macs);
+
+// 7. The loop of the sampler: latents from noise. 8. The decoder: images.
+using WalkedShift = DimensionShift<Walked::LatentShape>;
+using Drawn = decltype(sample<Walked::LatentShape, Euler, ShiftedGrid<WalkedShift>>(
+    std::declval<Run<Cpu>&>(), Walked::Diffusion{}, FlowObjective<Space::v, Space::v, Shifted<TruncatedLogitNormal<>, WalkedShift>>{}, std::span<const int>(), 1, 0, {.steps = 49}));
+static_assert(has_shape<Drawn, 256, 768>);
+constexpr Index decoded_macs() {
+  Count ctx;
+  const auto images = Walked::Decoder{}.decode(ctx, Count::input<Drawn::shape>(1));
+  static_assert(has_shape<decltype(images), 3, 256, 256>);
+  return ctx.cost.macs;
+}
+static_assert(decoded_macs() == cost_of<Walked::Decoder, Walked::LatentShape>(1).macs);
 
 using Small = DiTDH<LatentTokens<2, 6, 3>, DiTTrunk<16, 2, 2, LinearInit<init::UniformFanIn>>, DDT<24, 1, 2>>;
 using Latent = Small::ImageShape;

@@ -16,6 +16,8 @@ static_assert(parameter_count<SigLIP2_B>() == 85'841'664 && parameter_count<MAE_
 static_assert(decltype(MAE_B::norm)::epsilon == 1e-12 && decltype(MAE_B::trunk)::norm::Layer<768>::epsilon == 1e-12 && decltype(SigLIP2_B::norm)::epsilon == 1e-6 &&
               decltype(DINOv2_B<>::norm)::epsilon == 1e-6);
 static_assert(std::is_same_v<decltype(SigLIP2_B::trunk), Transformer<768, 12, LayerNorm, GELUTanh>>);
+static_assert(std::is_same_v<decltype(DINO_S8::trunk), Transformer<384, 12, LayerNorm, GELUTanh, Heads<6>>>);
+static_assert(decltype(DINO_S8::trunk)::norm::Layer<384>::epsilon == 1e-6 && decltype(DINO_S8::norm)::epsilon == 1e-6);
 
 // Linear layers alone, in hundredths of giga.
 template <class Encoder> constexpr Index encoder_macs = linear_macs<Encoder>(cost_of<Encoder>(1).macs);
@@ -33,5 +35,11 @@ template <class Decoder> constexpr bool decoder_has(Index trainable, Index fixed
 static_assert(decoder_has<ViTDecoder_B<>>(86'237'952, 197'376) && decoder_has<ViTDecoder_L<>>(303'887'104, 263'168) && decoder_has<ViTDecoder_XL<>>(415'056'640, 296'064));
 template <class Decoder> constexpr Index decoder_macs = linear_macs<Decoder>(cost_of<Decoder, typename Decoder::LatentShape>(1).macs);
 static_assert(rounds_to(decoder_macs<ViTDecoder_B<>>, 2213) && rounds_to(decoder_macs<ViTDecoder_L<>>, 7801) && rounds_to(decoder_macs<ViTDecoder_XL<>>, 10656));
+
+// Of 512 pixels' tokens, and of 256 painted twice as large: sides, and what grows: the table of positions, or the last layer.
+static_assert(ViTDecoder_XL<>::side == 256 && ViTDecoder_XL<768, 16, 32>::side == 512 && ViTDecoder_XL<768, 32>::side == 512 && ViTDecoder_XL<768, 16, 32>::tokens == DINOv2_B<448>::tokens);
+static_assert(decoder_has<ViTDecoder_B<768, 16, 32>>(86'237'952, 1025 * 768) && decoder_has<ViTDecoder_L<768, 16, 32>>(303'887'104, 1025 * 1024) &&
+              decoder_has<ViTDecoder_XL<768, 16, 32>>(415'056'640, 1025 * 1152));
+static_assert(decoder_has<ViTDecoder_XL<768, 32>>(415'056'640 + 3 * 16 * 16 * 3 * 1153, 296'064));
 
 }  // namespace

@@ -31,4 +31,14 @@ template <class Model> constexpr Index sample_conditioned_macs(Index macs) {
   }
 }
 
+/// Of a DiT-DH's head alone for one image, counted likewise: blocks and last layer.
+template <class Model> requires Model::decoupled constexpr Index sample_conditioned_head_macs() {
+  using Head = typename Model::HeadLayer;
+  Count count;
+  const Head head{};
+  const auto condition = Count::input<Shape<dynamic, Head::width>>(1);
+  head.final_layer(count, head.trunk(count, Count::input<Shape<dynamic, Model::tokens, Head::width>>(1), condition), condition);
+  return count.cost.macs;
+}
+
 SFUMATO_END

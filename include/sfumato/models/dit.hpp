@@ -122,9 +122,17 @@ template <int Dim = 768, int Grid = 16> using DiT_S = DiT<ImageNetTokens<Dim, Gr
 template <int Dim = 768, int Grid = 16> using DiT_B = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<768, 12, 12>>;
 template <int Dim = 768, int Grid = 16> using DiT_L = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<1024, 24, 16>>;
 template <int Dim = 768, int Grid = 16> using DiT_XL = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<1152, 28, 16>>;
+template <int Dim = 768, int Grid = 16> using DiT_XXL = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<1280, 32, 16>>;
+template <int Dim = 768, int Grid = 16> using DiT_H = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<1536, 32, 16>>;
+template <int Dim = 768, int Grid = 16> using DiT_G = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<2048, 40, 16>>;
+template <int Dim = 768, int Grid = 16> using DiT_T = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<2688, 40, 21>>;
 template <int Dim = 768, int Grid = 16> using DiTDH_S = DiTDH<ImageNetTokens<Dim, Grid>, DiTDHTrunk<384, 12, 6>>;
 template <int Dim = 768, int Grid = 16> using DiTDH_B = DiTDH<ImageNetTokens<Dim, Grid>, DiTDHTrunk<768, 12, 12>>;
 template <int Dim = 768, int Grid = 16> using DiTDH_L = DiTDH<ImageNetTokens<Dim, Grid>, DiTDHTrunk<1024, 24, 16>>;
 template <int Dim = 768, int Grid = 16> using DiTDH_XL = DiTDH<ImageNetTokens<Dim, Grid>, DiTDHTrunk<1152, 28, 16>>;
+template <int Dim = 768, int Grid = 16> using DiTDH_XXL = DiTDH<ImageNetTokens<Dim, Grid>, DiTDHTrunk<1280, 32, 16>>;
+template <int Dim = 768, int Grid = 16> using DiTDH_H = DiTDH<ImageNetTokens<Dim, Grid>, DiTDHTrunk<1536, 32, 16>>;
+template <int Dim = 768, int Grid = 16> using DiTDH_G = DiTDH<ImageNetTokens<Dim, Grid>, DiTDHTrunk<2048, 40, 16>>;
+template <int Dim = 768, int Grid = 16> using DiTDH_T = DiTDH<ImageNetTokens<Dim, Grid>, DiTDHTrunk<2688, 40, 21>>;
 
 SFUMATO_END

@@ -6,11 +6,12 @@
 
 SFUMATO_BEGIN
 
-/// A frozen encoder, a diffusion model in its latents, and a decoder, which must agree on what a latent is. Programs name their three
+/// A frozen encoder, a diffusion model in its latents, and a decoder, which must agree on what a latent is, and encoder and decoder on colours. Programs name their three
 /// models by it; each has weights of its own.
 template <class EncoderModel, class DiffusionModel, class DecoderModel> struct RAE
     : private rule::SameLatents<DiffusionModel, EncoderModel::tokens, EncoderModel::token_dim, DiffusionModel::tokens, DiffusionModel::token_dim>,
-      private rule::SameLatents<DecoderModel, EncoderModel::tokens, EncoderModel::token_dim, DecoderModel::tokens, DecoderModel::token_dim> {
+      private rule::SameLatents<DecoderModel, EncoderModel::tokens, EncoderModel::token_dim, DecoderModel::tokens, DecoderModel::token_dim>,
+      private rule::SameColours<DecoderModel, typename EncoderModel::Colours, typename DecoderModel::Colours> {
   using Encoder = EncoderModel;
   using Diffusion = DiffusionModel;
   using Decoder = DecoderModel;

@@ -40,6 +40,7 @@ template <int Size, int Patch, int StoredGrid = Size / Patch, Interpolation Resa
 /// patches' tokens, each of mean 0 and mean square 1. `Norm` is the last norm.
 template <class Input, class Trunk, class Norm, bool ClassToken, int Registers = 0> struct VisionEncoder {
   static constexpr int width = Trunk::width, grid = Input::grid, stored_grid = Input::stored_grid, tokens = Input::tokens, token_dim = width, patch = Input::patch, patch_values = Input::channels * patch * patch;
+  using Colours = typename Input::Colours;
   static constexpr bool rotary = Trunk::rotary;
   static constexpr int prefix = (ClassToken ? 1 : 0) + Registers;
   static constexpr int positions = Input::stored_grid * Input::stored_grid + (ClassToken ? 1 : 0);

@@ -14,6 +14,7 @@ template <class Input, class Trunk, int Patch, class ColourLaw = ImageNetColours
   using LatentShape = Shape<dynamic, tokens, token_dim>;
   using ImageShape = Shape<dynamic, channels, side, side>;
   using Init = typename Trunk::Init;
+  using Colours = ColourLaw;
 
   layer::Linear<token_dim, width, true, Init> embed;
   Param<Shape<1, tokens + 1, width>, init::FromTable<layer::SinCosTable<Input::grid, width, 1>>, true> pos_embed;
@@ -78,8 +79,8 @@ template <class Input, class Trunk, int Patch, class ColourLaw = ImageNetColours
 /// The published trunks (RAE's code): MLPs of 4 times the width, but for XL's 4096.
 template <int Width, int Depth, int NumHeads, class... More>
 using DecoderTrunk = Transformer<Width, Depth, LayerNormPolicy<true, std::ratio<1, 1'000'000'000'000>>, GELU, Heads<NumHeads>, LinearInit<init::UniformFanIn>, More...>;
-template <int Dim = 768, int Patch = 16> using ViTDecoder_B = ViTDecoder<ImageNetTokens<Dim>, DecoderTrunk<768, 12, 12>, Patch>;
-template <int Dim = 768, int Patch = 16> using ViTDecoder_L = ViTDecoder<ImageNetTokens<Dim>, DecoderTrunk<1024, 24, 16>, Patch>;
-template <int Dim = 768, int Patch = 16> using ViTDecoder_XL = ViTDecoder<ImageNetTokens<Dim>, DecoderTrunk<1152, 28, 16, MlpRatio<32, 9>>, Patch>;
+template <int Dim = 768, int Patch = 16, int Grid = 16, class ColourLaw = ImageNetColours> using ViTDecoder_B = ViTDecoder<ImageNetTokens<Dim, Grid>, DecoderTrunk<768, 12, 12>, Patch, ColourLaw>;
+template <int Dim = 768, int Patch = 16, int Grid = 16, class ColourLaw = ImageNetColours> using ViTDecoder_L = ViTDecoder<ImageNetTokens<Dim, Grid>, DecoderTrunk<1024, 24, 16>, Patch, ColourLaw>;
+template <int Dim = 768, int Patch = 16, int Grid = 16, class ColourLaw = ImageNetColours> using ViTDecoder_XL = ViTDecoder<ImageNetTokens<Dim, Grid>, DecoderTrunk<1152, 28, 16, MlpRatio<32, 9>>, Patch, ColourLaw>;
 
 SFUMATO_END

@@ -54,7 +54,7 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
   /// samples: images in [-1, 1], (batch, channels, side, side); labels are not looked at. A wide scalar. Its L1 part is in units of [0, 1].
   template <class Ctx, class Decoder, AnyValue X> auto loss(Ctx& ctx, const Decoder& decoder, const X& samples, std::span<const int>) const {
     const auto images = ops::stop_gradient(ctx, samples);
-    require<rule::SameLatents<Decoder, Encoder::tokens, Encoder::token_dim, Decoder::tokens, Decoder::token_dim>>();
+    require<rule::SameLatents<Decoder, Encoder::tokens, Encoder::token_dim, Decoder::tokens, Decoder::token_dim>, rule::SameColours<Decoder, typename Encoder::Colours, typename Decoder::Colours>>();
     validate();
     const auto seen = decoder.features(ctx, noised(ctx, frozen_latents(ctx, *encoder, images)));
     const auto made = Decoder::template denormalise<Range::signed_unit>(ctx, decoder.pixels(ctx, seen));
