@@ -1,5 +1,5 @@
-// RAE's discriminator: the numbers that an independent implementation of its heads (discriminator.py) gives, its size, and its official
-// names; DINO's, which it sees by.
+// RAE's discriminator: the numbers that an independent implementation (discriminator.py) gives for its heads and for all of it, its size,
+// and its official names; DINO's, which it sees by.
 #include <sfumato/backend/cpu/cpu.hpp>
 #include <sfumato/models/discriminator.hpp>
 #include <sfumato/train/official_names.hpp>
@@ -52,7 +52,95 @@ void save(const std::filesystem::path& path, const std::vector<ParameterInfo>& t
   io::write_safetensors(path, tensors, {});
 }
 
+template <class Ctx, class V> std::vector<double> host(Ctx& ctx, const V& v) {
+  std::vector<double> out(static_cast<std::size_t>(v.size()));
+  ops::output(ctx, v, std::span(out));
+  return out;
+}
+std::vector<double> waves(std::size_t size) {
+  std::vector<double> out(size);
+  for (std::size_t n = 0; n < size; ++n) out[n] = std::sin(0.13 * double(n) + 0.7);
+  return out;
+}
+
+/// Of two images of Side x Side: mean and root mean square of all opinions, and the first and last of each head's, the first head's of the first image.
+template <int Side> void verify_from_images(double mean, double rms, const std::vector<double>& places) {
+  Cpu cpu(1);
+  Weights<Network, Cpu, double> network(cpu);
+  network.values().upload(elements(network.model(), network.size()));
+  Weights<Tiny, Cpu, double> weights(cpu);
+  weights.values().upload(elements(weights.model(), weights.size()));
+  Workspace<Cpu> workspace(cpu);
+  Run<Cpu, double> ctx(workspace, weights.values());
+  auto frozen = ctx.frozen(network.values());
+  using Images = Shape<dynamic, 3, Side, Side>;
+  const auto y = weights.model()(frozen, ctx, network.model(), ops::input<Images>(ctx, waves(std::size_t(2 * Images::row))));
+  static_assert(std::is_same_v<typename decltype(y)::shape, Shape<dynamic, 75>>);
+  const auto found = host(ctx, y);
+  double sum = 0, square = 0;
+  for (const double v : found) sum += v / 150, square += v * v / 150;
+  check_near(sum, mean, 1e-7, "mean");
+  check_near(std::sqrt(square), rms, 1e-7, "root mean square");
+  const std::vector<std::size_t> at{0, 24, 25, 75 + 49, 75 + 50, 75 + 74};
+  for (std::size_t i = 0; i < at.size(); ++i) check_near(found[at[i]], places[i], 1e-7, text("[", at[i], "]"));
+}
+
+/// A network's taps against its trunk's blocks on tokens put together by hand.
+template <class Net> void verify_taps() {
+  constexpr std::size_t width = Net::width, prefix = Net::prefix, tokens = Net::tokens, all = prefix + tokens;
+  Cpu cpu(1);
+  Weights<Net, Cpu, double> weights(cpu);
+  const auto values = elements(weights.model(), weights.size());
+  weights.values().upload(values);
+  Workspace<Cpu> workspace(cpu);
+  Run<Cpu, double> ctx(workspace, weights.values());
+  const Net& net = weights.model();
+  const auto x = ops::input<typename Net::ImageShape>(ctx, waves(std::size_t(2 * Net::ImageShape::row)));
+  const auto patches = host(ctx, net.embed(ctx, x));
+
+  std::vector<double> stream;
+  const auto row = [&](const double* from) { stream.insert(stream.end(), from, from + width); };
+  for (std::size_t b = 0; b < 2; ++b) {
+    if constexpr (!is_none<decltype(net.cls_token)>)
+      for (std::size_t c = 0; c < width; ++c) stream.push_back(values[std::size_t(net.cls_token.offset) + c] + values[std::size_t(net.pos_embed.offset) + c]);
+    if constexpr (!is_none<decltype(net.register_tokens)>)
+      for (std::size_t r = 0; r < std::remove_cvref_t<decltype(net.register_tokens)>::size / width; ++r) row(&values[std::size_t(net.register_tokens.offset) + r * width]);
+    for (std::size_t p = 0; p < tokens; ++p) row(&patches[(b * tokens + p) * width]);
+  }
+  REQUIRE(stream.size() == 2 * all * width);
+  const auto start = ops::input<Shape<dynamic, int(all), int(width)>>(ctx, stream);
+  const auto without_prefix = [&](const std::vector<double>& of) {
+    std::vector<double> out;
+    for (std::size_t i = 0; i < of.size(); ++i)
+      if (i / width % all >= prefix) out.push_back(of[i]);
+    return out;
+  };
+  const auto check_same = [](const std::vector<double>& found, const std::vector<double>& expected, const std::string& what) {
+    REQUIRE(found.size() == expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) check_near(found[i], expected[i], 1e-12, text(what, "[", i, "]"));
+  };
+  const auto [first, third] = net.template taps<0, 2>(ctx, x);
+  check_same(host(ctx, first), without_prefix(host(ctx, net.trunk.template blocks_between<0, 1>(ctx, start, None{}))), "first");
+  check_same(host(ctx, third), without_prefix(host(ctx, net.trunk.template blocks_between<0, 3>(ctx, start, None{}))), "third");
+  // The last norm is what a network adds to its last block.
+  check_same(host(ctx, net(ctx, x)), host(ctx, net.norm(ctx, third)), "tokens");
+}
+
 }  // namespace
+
+TEST_CASE("taps of a vision encoder: what its blocks leave behind, without class token and registers, before the last norm") {
+  using Trunk = Transformer<4, 3, LayerNorm, GELUTanh, Heads<1>>;
+  verify_taps<VisionEncoder<EncoderInput<6, 2>, Trunk, LayerNorm, true>>();
+  verify_taps<VisionEncoder<EncoderInput<6, 2, 4>, Trunk, LayerNormNoAffine, true, 2>>();
+  verify_taps<VisionEncoder<EncoderInput<6, 2>, Trunk, LayerNorm, false, 3>>();
+  verify_taps<VisionEncoder<EncoderInput<6, 2>, Trunk, LayerNorm, false>>();
+}
+
+TEST_CASE("discriminator: from images that are enlarged, kept or reduced, by a tiny DINO's blocks") {
+  verify_from_images<8>(-1.23241284, 2.71661854, {-3.93246969, -2.38834616, 2.62245583, 2.81488978, -1.04735371, -1.62858438});
+  verify_from_images<10>(-1.27581165, 2.70993126, {-4.41411948, -3.25134039, 0.39619561, -0.61333802, -1.23917618, -1.35285375});
+  verify_from_images<14>(-1.26116843, 2.66051459, {-4.18238543, -1.77742134, 2.22179632, -0.99102259, -1.52682360, -1.39210054});
+}
 
 TEST_CASE("discriminator: three heads on two blocks' features") {
   const std::vector<double> expected{-6.6648762, -3.5355126, -2.07761224, -2.41763907, -3.7854841, 1.91521781, 0.8139138, 0.22503549, 1.23120816, 3.11800639, -0.89317816, -2.02876416, -1.76392058, -1.432537, -1.30043573,

@@ -8,6 +8,12 @@
 #include "central_difference.hpp"
 #include "check_error.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
 using namespace train_test;
 using backend::Reference;
 
@@ -91,6 +97,40 @@ void check_gradient(Bench& bench) {
     }
   }
   CHECK(largest > 1e-2);
+}
+
+double mean_of(const std::vector<double>& x) { return std::accumulate(x.begin(), x.end(), 0.0) / double(x.size()); }
+template <class Ctx, class V> std::vector<double> numbers(Ctx& ctx, const V& v) {
+  std::vector<double> out(static_cast<std::size_t>(v.size()));
+  ops::output(ctx, v, std::span(out));
+  return out;
+}
+/// What a decoder makes of images, without noise, in [-1, 1].
+template <class B, class E> std::vector<double> painted(Tape<B, E>& tape, const Weights<Encoder, B, E>& encoder, const Decoder& decoder, const Array<B, E>& weights, const std::vector<double>& of) {
+  Record<B, E> ctx(tape, weights, nullptr);  // which rounds where training does
+  const auto out = numbers(ctx, decoder.template decode<Range::signed_unit>(ctx, frozen_latents(ctx, encoder, ops::input<Image>(ctx, of))));
+  tape.clear();
+  return out;
+}
+std::vector<double> of_eight_bits(std::vector<double> x) {
+  for (double& v : x) v = std::round(255 * (std::clamp(v, -1.0, 1.0) + 1) / 2) * 2 / 255 - 1;
+  return x;
+}
+/// What a discriminator says of images, augmented as `random` and `site` have it.
+template <class B, class E> std::vector<double> opinions(Tape<B, E>& tape, const StepRandom& random, const Weights<Encoder, B, E>& network, const Watcher& watcher, const Array<B, E>& weights,
+                                                                   const std::vector<double>& of, std::uint64_t site) {
+  Record<B, E> ctx(tape, weights, nullptr, random);
+  auto frozen = ctx.frozen(network.values());
+  const auto out = numbers(ctx, watcher(frozen, ctx, network.model(), augment(ctx, ops::input<Image>(ctx, of), site)));
+  tape.clear();
+  return out;
+}
+/// Each opinion's in elements E, as in training.
+template <class E> double hinge_loss(const std::vector<double>& of_real, const std::vector<double>& of_made) {
+  double real = 0, made = 0;
+  for (const double d : of_real) real += static_cast<double>(E(std::max(0.0, 1 - d)));
+  for (const double d : of_made) made += static_cast<double>(E(std::max(0.0, 1 + d)));
+  return 0.5 * real / double(of_real.size()) + 0.5 * made / double(of_made.size());
 }
 
 template <class E = float> std::unique_ptr<Turns<E>> turns(Cpu& cpu, const Weights<Encoder, Cpu, E>& encoder, Index from = 1, Index heeded_from = 2) {
@@ -244,7 +284,7 @@ TEST_CASE("augmentation: what it does to each image, for three channels and for 
   verify(std::integral_constant<int, 1>{});
 }
 
-TEST_CASE("discriminator loss: gradients, and that it learns to tell images from a decoder's") {
+TEST_CASE("discriminator loss: gradients, its value by hand, and that it learns to tell images from a decoder's, the right way round") {
   Reference device;
   const Weights<Encoder, Reference, double> encoder(device, 1);
   const Weights<Decoder, Reference, double> decoder(device, 3);
@@ -256,10 +296,11 @@ TEST_CASE("discriminator loss: gradients, and that it learns to tell images from
   std::vector<double> host(std::size_t(watcher.size())), found(host), x = waves();
   watcher.values().download(host);
   const DiscriminatorObjective<Encoder, Decoder, Watcher, Reference, double> objective{&encoder, &encoder, &decoder.model(), &decoder.values()};
+  const StepRandom random{.seed = 11, .step = 3};
   const auto loss = [&](bool backward) {
     watcher.values().upload(host);
     Kernels<Reference>::fill(device, gradients.size(), 0.0, gradients.data());
-    Record<Reference, double> ctx(tape, watcher.values(), gradients, {.seed = 11, .step = 3});
+    Record<Reference, double> ctx(tape, watcher.values(), gradients, random);
     const auto value = objective.loss(ctx, watcher.model(), ops::input<Image>(ctx, x), {});
     double out = 0;
     ops::output(ctx, value, std::span(&out, 1));
@@ -275,7 +316,10 @@ TEST_CASE("discriminator loss: gradients, and that it learns to tell images from
     if (p.frozen) CHECK(found[at] == 0);  // u and v follow the weights
     else CHECK(found[at] == doctest::Approx(central_difference(host[at], [&] { return loss(false); }, 1e-6)).epsilon(1e-5).scale(1e-2));
   }
+  const auto made = of_eight_bits(painted(tape, encoder, decoder.model(), decoder.values(), x));
+  const auto says = [&](const std::vector<double>& of, std::uint64_t site) { return opinions(tape, random, encoder, watcher.model(), watcher.values(), of, site); };
   const double before = loss(false);
+  CHECK(before == doctest::Approx(hinge_loss<double>(says(x, 1), says(made, 2))).epsilon(1e-12));
   for (int i = 0; i < 100; ++i) {
     iterate_power(workspace, watcher.model(), watcher.values());
     watcher.values().download(host);
@@ -286,6 +330,65 @@ TEST_CASE("discriminator loss: gradients, and that it learns to tell images from
     watcher.values().upload(host);
   }
   CHECK(loss(false) < 0.9 * before);
+  CHECK(mean_of(says(x, 1)) > mean_of(says(made, 2)) + 0.1);
+  // Sure enough for either hinge to be flat.
+  host[std::size_t(watcher.model().heads[0].leave.bias.offset)] += 2;
+  host[std::size_t(watcher.model().heads[1].leave.bias.offset)] -= 2;
+  const double sure = loss(false);
+  const auto of_real = says(x, 1), of_made = says(made, 2);
+  CHECK(*std::max_element(of_real.begin(), of_real.end()) > 1.5);
+  CHECK(*std::min_element(of_made.begin(), of_made.end()) < -1.5);
+  CHECK(sure == doctest::Approx(hinge_loss<double>(of_real, of_made)).epsilon(1e-12));
+  const AdversarialLoss<Watcher, Reference, double> adversarial{&encoder, &watcher.model(), &watcher.values()};
+  const auto against = [&](const std::vector<double>& of) {
+    Record<Reference, double> ctx(tape, nullptr, nullptr, random);
+    const double out = numbers(ctx, adversarial(ctx, ops::input<Image>(ctx, of))).front();
+    tape.clear();
+    return out;
+  };
+  CHECK(against(x) == doctest::Approx(-mean_of(says(x, 0))).epsilon(1e-12));
+  CHECK(against(made) == doctest::Approx(-mean_of(says(made, 0))).epsilon(1e-12));
+}
+
+TEST_CASE("feature distance: unit vectors' squared differences, summed over channels and blocks, averaged over places and samples, by hand") {
+  Reference device;
+  const Weights<Encoder, Reference, double> encoder(device, 1);
+  Workspace<Reference> workspace(device);
+  Tape<Reference, double> tape(workspace);
+  const std::vector<double> x = waves();
+  std::vector<double> y = x;
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = 0.8 * y[i] + 0.3 * std::cos(1.1 * double(i));
+  double expected = 0;
+  {
+    Run<Reference, double> run(workspace, encoder.values());
+    const auto features = [&](const std::vector<double>& of) {
+      const auto seen = encoder.model().taps<0, 1>(run, encoder.model().normalise<Range::signed_unit>(run, ops::input<Image>(run, of)));
+      return std::array{numbers(run, std::get<0>(seen)), numbers(run, std::get<1>(seen))};
+    };
+    const auto of_x = features(x), of_y = features(y);
+    constexpr std::size_t width = Encoder::width;
+    for (std::size_t tap = 0; tap < 2; ++tap) {
+      const std::size_t places = of_x[tap].size() / width;  // of all samples
+      REQUIRE(places == std::size_t(images * Encoder::tokens));
+      for (std::size_t p = 0; p < places; ++p) {
+        const double *a = &of_x[tap][p * width], *b = &of_y[tap][p * width];
+        const double a_length = std::sqrt(std::inner_product(a, a + width, a, 0.0)), b_length = std::sqrt(std::inner_product(b, b + width, b, 0.0));
+        for (std::size_t c = 0; c < width; ++c) expected += std::pow(a[c] / a_length - b[c] / b_length, 2) / double(places);
+      }
+    }
+  }
+  CHECK(expected > 0.01);
+  Record<Reference, double> ctx(tape, nullptr, nullptr);
+  auto left = ops::input<Image>(ctx, x), right = ops::input<Image>(ctx, y);
+  ctx.require_gradient(left);
+  ctx.require_gradient(right);
+  const Distance<Reference, double> distance{&encoder};
+  CHECK(numbers(ctx, distance(ctx, left, left)).front() == 0);
+  const auto found = distance(ctx, left, right);
+  CHECK(numbers(ctx, found).front() == doctest::Approx(expected).epsilon(1e-12));
+  ctx.backward(found);
+  CHECK(ctx.gradient_of(left) != nullptr);
+  CHECK(ctx.gradient_of(right) == nullptr);
 }
 
 TEST_CASE("turns: who is trained when, and that the frozen ones stay") {
@@ -329,6 +432,45 @@ TEST_CASE("turns: who is trained when, and that the frozen ones stay") {
   };
   CHECK(alone(2) < 1e-3);  // Adam's first steps are of one length: rounding may turn them where a gradient is next to nothing
   CHECK(alone(4) > 1e-3);
+}
+
+// One image is every batch; a discriminator that learns nothing keeps the weights its loss was taken with.
+TEST_CASE_TEMPLATE("turns: the discriminator is shown what the decoder makes after its step, without noise, of 8 bits", E, double, bf16) {
+  Cpu cpu(1);
+  const Weights<Encoder, Cpu, E> encoder(cpu, 1);
+  auto still = tiny_options();
+  still.learning_rate = 0;
+  Turns<E> trainer(cpu, {.encoder = &encoder, .distance = {&encoder}, .adversarial_from = 1}, encoder, tiny_options(), AdamW{}, {.train = still});
+  const Waves one{.count = 1};
+  std::vector<double> image(static_cast<std::size_t>(Image::row)), batch;
+  one.load(0, false, image.data());
+  for (Index i = 0; i < still.batch; ++i) batch.insert(batch.end(), image.begin(), image.end());
+
+  auto& watcher = trainer.discriminator();
+  Workspace<Cpu> workspace(cpu);
+  Tape<Cpu, E> tape(workspace);
+  const auto copied = [&](const auto& weights) {
+    std::vector<typename Turns<E>::master> values(std::size_t(weights.size()));
+    weights.download(values);
+    Array<Cpu, E> out(cpu, weights.size());
+    out.upload(std::vector<E>(values.begin(), values.end()));
+    return out;
+  };
+  for (std::uint32_t step = 0; step < 3; ++step) {
+    const auto before = copied(trainer.weights());
+    trainer.step(one);
+    const auto after = copied(trainer.weights()), average = copied(trainer.ema1()), heads = copied(watcher.weights());
+    const auto loss = [&](const std::vector<double>& made) {
+      const StepRandom random{.seed = still.seed, .step = step};
+      const auto says = [&](const std::vector<double>& of, std::uint64_t site) { return opinions(tape, random, encoder, watcher.model(), heads, of, site); };
+      return hinge_loss<E>(says(batch, 1), says(made, 2));
+    };
+    const auto shown = [&](const Array<Cpu, E>& weights) { return painted(tape, encoder, trainer.model(), weights, batch); };
+    const double bound = std::is_same_v<E, double> ? 1e-12 : 1e-6, found = trainer.discriminator_loss();
+    CHECK(std::abs(found - loss(of_eight_bits(shown(after)))) < bound);
+    // The bound tells these apart.
+    for (const double other : {loss(of_eight_bits(shown(before))), loss(of_eight_bits(shown(average))), loss(shown(after))}) CHECK(std::abs(found - other) > 10 * bound);
+  }
 }
 
 TEST_CASE("turns: an interrupted run goes on bit for bit, and its file is a decoder's") {
