@@ -8,6 +8,9 @@
 #include <sfumato/train/adversary.hpp>
 #include <sfumato/train/feature_distance.hpp>
 
+#include <algorithm>
+#include <optional>
+
 namespace example {
 namespace {
 
@@ -16,10 +19,11 @@ using namespace sfumato;
 struct Arguments : TrainingArguments {
   std::string model = "fashion", encoder, perceptual, network, data;
   double tau = 0.8, perceptual_weight = 1, adversarial_weight = 0.75, discriminator_rate = 2e-4;
-  double discriminator_from = 6.0 / 16, adversarial_from = 8.0 / 16;  // RAE: epochs 6 and 8 of 16
+  std::optional<double> discriminator_from, adversarial_from;
+  double discriminator_begin() const { return discriminator_from.value_or(6.0 / 16); }  // RAE: epochs 6 and 8 of 16
+  double adversarial_begin() const { return std::max(discriminator_begin(), adversarial_from.value_or(8.0 / 16)); }
   bool half_normal = false, skip_corrupt = false;
-  // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 512 --learning-rate 2e-4 --minimum-rate 2e-5
-  // --beta1 0.5 --beta2 0.9 --clip 0 --ema1 0.9978
+  // Found on Fashion-MNIST; the published sizes want the paper's own: docs/rae.md.
   Arguments() {
     out = "out/decoder";
     train = {.batch = 64, .learning_rate = 1e-3, .minimum_rate = 1e-5, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.995, .ema2 = 0.98};
@@ -51,7 +55,7 @@ template <> struct LossNetworks<Fashion> {  // the classifier, and the encoder i
 };
 
 template <class S> void train(Arguments a) {
-  for (const auto& [share, what] : {std::pair{a.discriminator_from, "--discriminator-from"}, {a.adversarial_from, "--adversarial-from"}})
+  for (const auto& [share, what] : {std::pair{a.discriminator_begin(), "--discriminator-from"}, {a.adversarial_from.value_or(0), "--adversarial-from"}})
     check(std::isfinite(share) && share >= 0 && share <= 1, "options", what, " must be a share of the run, from 0 to 1, found ", share);
   for (const auto& [value, what] : {std::pair{a.discriminator_rate, "--discriminator-rate"}, {a.adversarial_weight, "--adversarial"}, {a.perceptual_weight, "--perceptual"}, {a.tau, "--tau"}})
     check(std::isfinite(value) && value >= 0, "options", what, " must be finite and not negative, found ", value);
@@ -86,17 +90,17 @@ template <class S> void train(Arguments a) {
     using T = DecoderTrainer<typename S::Encoder, Decoder, typename LossNetworks<S>::Discriminator, Distance, B, E>;
     typename T::Network network(device);
     load_model(network_file, network);
-    a.phases = {0, a.discriminator_from, std::max(a.discriminator_from, a.adversarial_from)};
-    // A resumed run keeps its beginnings, whatever its length is now.
+    a.phases = {0, a.discriminator_begin(), a.adversarial_begin()};
+    // A resumed run keeps its beginnings, whatever its length is now, unless others are asked for.
     const auto begun = a.resume ? io::SafetensorsFile(a.loop.checkpoint).metadata() : std::map<std::string, std::string>{};
     run_trainer(a, title, [&] {
-      const auto step_at = [&](double share, const char* kept) {
-        if (const auto found = begun.find(kept); found != begun.end()) return Index{std::atoll(found->second.c_str())};
+      const auto step_at = [&](bool asked, double share, const char* kept) {
+        if (const auto found = begun.find(kept); !asked && found != begun.end()) return Index{std::atoll(found->second.c_str())};
         return a.measured ? (share <= *a.measured ? Index{0} : a.loop.steps) : Index(share * double(a.loop.steps));
       };
       auto objective = options_of(typename T::Objective{});
-      objective.adversarial_from = step_at(std::max(a.discriminator_from, a.adversarial_from), "objective.adversarial_from");
-      typename T::DiscriminatorOptions other{a.train, {.beta1 = 0.5, .beta2 = 0.9, .weight_decay = 0}, step_at(a.discriminator_from, "discriminator.objective.from")};
+      objective.adversarial_from = step_at(a.adversarial_from.has_value(), a.adversarial_begin(), "objective.adversarial_from");
+      typename T::DiscriminatorOptions other{a.train, {.beta1 = 0.5, .beta2 = 0.9, .weight_decay = 0}, step_at(a.discriminator_from.has_value(), a.discriminator_begin(), "discriminator.objective.from")};
       other.train.total_steps = std::max<Index>(1, a.loop.steps - other.from);
       other.train.hold = std::clamp<Index>(a.train.hold - other.from, 0, other.train.total_steps - 1);
       other.train.learning_rate = a.discriminator_rate;
@@ -120,8 +124,8 @@ void add_train_decoder(CLI::App& app) {
   command->add_option("--perceptual-weights", a->perceptual, "safetensors of the network whose features tell images apart: LPIPS on VGG16; for fashion the bundled classifier if left out");
   command->add_option("--adversarial", a->adversarial_weight, "weight of the adversary's opinion; 0: none is trained")->capture_default_str();
   command->add_option("--network", a->network, "safetensors of the network that the adversary sees by: DINO's ViT-S/8; for fashion the encoder if left out");
-  command->add_option("--discriminator-from", a->discriminator_from, "share of the run after which the adversary is trained")->capture_default_str();
-  command->add_option("--adversarial-from", a->adversarial_from, "share of the run after which the decoder heeds it")->capture_default_str();
+  command->add_option("--discriminator-from", a->discriminator_from, "share of the run after which the adversary is trained; 6/16 if left out");
+  command->add_option("--adversarial-from", a->adversarial_from, "share of the run after which the decoder heeds it; 8/16 if left out");
   command->add_option("--discriminator-rate", a->discriminator_rate, "the adversary's learning rate; a tenth of it in the end")->capture_default_str();
   command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_training_options(*command, *a);

@@ -36,6 +36,7 @@ template <class Model> void print_decoder(const std::string& name) {
 
 /// What training a model takes, and the rules that a diffusion model meets.
 template <class D> void print_diffusion_details() {
+  if constexpr (D::decoupled) std::printf("the head alone, as published: %.2f GMACs\n", double(sample_conditioned_head_macs<D>()) * 1e-9);
   std::printf("bytes of a diffusion training step, f32 (weights, gradients, two moments, two averages; kept activations):\n");
   for (const Index batch : {Index{1}, Index{8}, Index{32}, Index{128}}) {
     constexpr TrainingMemory once = training_memory<D>(1);  // activations grow with the batch alone
@@ -72,8 +73,10 @@ template <class E> constexpr Listed listed_encoder(const char* name) { return {n
 template <class D> constexpr Listed listed_decoder(const char* name) { return {name, print_decoder<D>, nullptr}; }
 constexpr Listed models[] = {listed_encoder<DINOv2_S<>>("DINOv2-S"), listed_encoder<DINOv2_B<>>("DINOv2-B"), listed_encoder<DINOv2_L<>>("DINOv2-L"), listed_encoder<SigLIP2_B>("SigLIP2-B"),
                              listed_encoder<MAE_B>("MAE-B"), listed_diffusion<DiT_S<>>("DiT-S"), listed_diffusion<DiT_B<>>("DiT-B"), listed_diffusion<DiT_L<>>("DiT-L"),
-                             listed_diffusion<DiT_XL<>>("DiT-XL"), listed_diffusion<DiTDH_S<>>("DiTDH-S"), listed_diffusion<DiTDH_B<>>("DiTDH-B"), listed_diffusion<DiTDH_L<>>("DiTDH-L"),
-                             listed_diffusion<DiTDH_XL<>>("DiTDH-XL"), listed_decoder<ViTDecoder_B<>>("ViT-B"), listed_decoder<ViTDecoder_L<>>("ViT-L"), listed_decoder<ViTDecoder_XL<>>("ViT-XL")};
+                             listed_diffusion<DiT_XL<>>("DiT-XL"), listed_diffusion<DiT_XXL<>>("DiT-XXL"), listed_diffusion<DiT_H<>>("DiT-H"), listed_diffusion<DiT_G<>>("DiT-G"),
+                             listed_diffusion<DiT_T<>>("DiT-T"), listed_diffusion<DiTDH_S<>>("DiTDH-S"), listed_diffusion<DiTDH_B<>>("DiTDH-B"), listed_diffusion<DiTDH_L<>>("DiTDH-L"),
+                             listed_diffusion<DiTDH_XL<>>("DiTDH-XL"), listed_diffusion<DiTDH_XXL<>>("DiTDH-XXL"), listed_diffusion<DiTDH_H<>>("DiTDH-H"), listed_diffusion<DiTDH_G<>>("DiTDH-G"),
+                             listed_diffusion<DiTDH_T<>>("DiTDH-T"), listed_decoder<ViTDecoder_B<>>("ViT-B"), listed_decoder<ViTDecoder_L<>>("ViT-L"), listed_decoder<ViTDecoder_XL<>>("ViT-XL")};
 
 void print(const std::string& name) {
   std::string known;

@@ -27,14 +27,16 @@ template <class Models, int Classes, sfumato::Index Base = 4096> struct System :
   static constexpr int classes = Classes, side = Models::Decoder::side, channels = Models::Decoder::channels;
   static constexpr bool official = side > 64;
   using Shift = sfumato::DimensionShift<typename Models::LatentShape, Base>;
-  using Objective = sfumato::FlowObjective<sfumato::Space::v, sfumato::Space::v, sfumato::Shifted<sfumato::TruncatedLogitNormal<>, Shift>>;
+  template <class Times> using ObjectiveOn = sfumato::FlowObjective<sfumato::Space::v, sfumato::Space::v, sfumato::Shifted<Times, Shift>>;
+  using Objective = ObjectiveOn<sfumato::TruncatedLogitNormal<>>;
+  using UniformObjective = ObjectiveOn<sfumato::UniformBetween<std::ratio<1, 1000>>>;
   using Grid = sfumato::ShiftedGrid<Shift>;
 };
 
 /// Fashion-MNIST with an encoder of our own. 784 values make an image there: as many dimensions need no shift.
 using Fashion = System<sfumato::RAE<FashionEncoder, FashionDiTDH, FashionDecoder>, 10, 784>;
-template <class Encoder, class Diffusion, class Decoder = sfumato::ViTDecoder_XL<Encoder::token_dim>> using ImageNet = System<sfumato::RAE<Encoder, Diffusion, Decoder>, 1000>;
-template <class Diffusion> using OnSigLIP2 = ImageNet<sfumato::SigLIP2_B, Diffusion, sfumato::ViTDecoder<sfumato::ImageNetTokens<768>, sfumato::DecoderTrunk<1152, 28, 16, sfumato::MlpRatio<32, 9>>, 16, sfumato::HalfColours>>;
+template <class Encoder, class Diffusion, class Decoder = sfumato::ViTDecoder_XL<Encoder::token_dim, 16, Encoder::grid, typename Encoder::Colours>>
+using ImageNet = System<sfumato::RAE<Encoder, Diffusion, Decoder>, 1000>;
 
 /// Calls `visit.template operator()<System>(name)` for every known system.
 template <class Visit> void for_each_system(Visit&& visit) {
@@ -45,7 +47,8 @@ template <class Visit> void for_each_system(Visit&& visit) {
   visit.template operator()<ImageNet<DINOv2_B<>, DiTDH_XL<>>>("DINOv2-B/DiTDH-XL");
   visit.template operator()<ImageNet<DINOv2_B<>, DiT_XL<>>>("DINOv2-B/DiT-XL");
   visit.template operator()<ImageNet<DINOv2_S<>, DiT_XL<384>>>("DINOv2-S/DiT-XL");
-  visit.template operator()<OnSigLIP2<DiTDH_XL<>>>("SigLIP2-B/DiTDH-XL");
+  visit.template operator()<ImageNet<DINOv2_B<448>, DiTDH_XL<768, 32>>>("DINOv2-B-512/DiTDH-XL");
+  visit.template operator()<ImageNet<SigLIP2_B, DiTDH_XL<>>>("SigLIP2-B/DiTDH-XL");
   visit.template operator()<ImageNet<MAE_B, DiTDH_XL<>>>("MAE-B/DiTDH-XL");
 }
 
@@ -85,16 +88,8 @@ inline sfumato::NameTable official_names(const sfumato::DINO_S8&) { return sfuma
 
 /// A model's weights from a file of ours, plain or a training checkpoint, or from an official one.
 template <class Model, class B, class E> void load_model(const std::string& path, sfumato::Weights<Model, B, E>& weights) {
-  if constexpr (requires { official_names(weights.model()); }) {
-    const sfumato::io::SafetensorsFile file(path);
-    const auto ours = sfumato::parameter_table(weights.model());
-    const auto held = [&](const auto& table, const std::string& prefix) {
-      return std::count_if(table.begin(), table.end(), [&](const auto& p) { return file.contains(prefix + p.name); });
-    };
-    const auto names = official_names(weights.model());
-    if (held(names.translated(ours), "") >= held(ours, sfumato::find_prefix(file, ours))) return sfumato::load_weights(path, weights, names);
-  }
-  sfumato::load_weights(path, weights);
+  if constexpr (requires { official_names(weights.model()); }) sfumato::load_weights(path, weights, official_names(weights.model()));
+  else sfumato::load_weights(path, weights);
 }
 
 }  // namespace example

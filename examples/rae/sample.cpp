@@ -62,7 +62,7 @@ template <class S> void draw(const Arguments& a) {
     if (a.guide.empty()) {
       drawer.draw(labels, a.seed, a.first, a.batch, a.sampler, ClassifierFree{}, consume);
     } else {
-      using Weak = std::conditional_t<S::official, DiTDH_S<S::Encoder::token_dim>, FashionGuide>;
+      using Weak = std::conditional_t<S::official, DiTDH_S<S::Encoder::token_dim, S::Encoder::grid>, FashionGuide>;
       Weights<Weak, B, E> weak(device);
       load_model(a.guide, weak);
       drawer.draw(labels, a.seed, a.first, a.batch, a.sampler, AutoGuidance{weak.model(), weak.values()}, consume);

@@ -17,7 +17,7 @@ struct Arguments : DeviceArguments {
   std::string model = "fashion", encoder, data, out = "out/statistics.safetensors";
   Index batch = 100, most = 0;
   std::uint64_t seed = 0;
-  bool without_mean = false, skip_corrupt = false;
+  bool without_mean = false, flip = false, skip_corrupt = false;
 };
 
 template <class S> void encode(const Arguments& a) {
@@ -35,12 +35,13 @@ template <class S> void encode(const Arguments& a) {
     LatentStatistics<S::Encoder::tokens, S::Encoder::token_dim> statistics;
     const Index size = a.most > 0 ? std::min(a.most, source.size()) : source.size();
     ShuffledOrder order(source.size(), a.seed);  // the first ones of a folder are all of one class
+    const Random flips{a.seed, Stream::flip, 0};
     std::vector<float> latents;
     CountLine line("encoded", size);
     for (Index first = 0; first < size; first += a.batch) {
       const Index n = std::min(a.batch, size - first);
       const auto images = ops::input_from<Image>(run, n, [&](E* out) {
-        for (Index b = 0; b < n; ++b) source.load(order.at(first + b), false, out + b * Image::row);
+        for (Index b = 0; b < n; ++b) source.load(order.at(first + b), a.flip && (flips.bits(std::uint64_t(first + b)) & 1u), out + b * Image::row);
       });
       const auto z = frozen_latents(run, encoder, images);
       latents.resize(std::size_t(z.size()));
@@ -67,8 +68,9 @@ void add_encode_stats(CLI::App& app) {
   command->add_option("--out", a->out, "file to write")->capture_default_str();
   command->add_option("--batch", a->batch, "images encoded at once")->capture_default_str();
   command->add_option("--most", a->most, "only so many images, picked at random; 0: all")->capture_default_str();
-  command->add_option("--seed", a->seed, "of what --most picks")->capture_default_str();
+  command->add_option("--seed", a->seed, "of what --most picks and --flip turns")->capture_default_str();
   command->add_flag("--without-mean", a->without_mean, "variances alone, as published for DINOv2-B");
+  command->add_flag("--flip", a->flip, "random horizontal flips, for a diffusion model that is trained with them");
   command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_device_options(*command, *a);
   command->callback([a] { with_system(a->model, [&]<class S>() { encode<S>(*a); }); });

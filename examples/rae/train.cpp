@@ -15,9 +15,8 @@ using namespace sfumato;
 
 struct Arguments : TrainingArguments {
   std::string model = "fashion", encoder, statistics, data;
-  bool skip_corrupt = false, guide = false;
-  // Found on Fashion-MNIST; the published sizes want the paper's own: --batch 1024 --learning-rate 2e-4 --linear-from 50000
-  // --minimum-rate 2e-5 --steps 1000000 --beta1 0.9 --beta2 0.95 --weight-decay 0 --ema1 0.9995 --flip
+  bool skip_corrupt = false, guide = false, uniform_times = false;
+  // Found on Fashion-MNIST; the published sizes want the paper's own: docs/rae.md.
   Arguments() {
     out = "out/rae";
     train = {.batch = 32, .learning_rate = 1.5e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.998, .ema2 = 0.99};
@@ -25,7 +24,7 @@ struct Arguments : TrainingArguments {
   }
 };
 
-template <class S, class Model> void train(Arguments a) {
+template <class S, class Model, class Flow> void train_on(Arguments a) {
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     make_folder(a.out);
@@ -35,11 +34,15 @@ template <class S, class Model> void train(Arguments a) {
     load_model(a.encoder, encoder);
     read_statistics(a.statistics, scale);
     const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::train, S::classes, a.skip_corrupt);
-    using Objective = LatentObjective<typename S::Encoder, typename S::Objective, B, E>;
+    using Objective = LatentObjective<typename S::Encoder, Flow, B, E>;
     const Objective objective{&encoder, &scale};
     const auto make = [&] { return std::make_unique<Trainer<Model, typename S::Decoder::ImageShape, Objective, B, E>>(device, objective, a.train, a.optimiser); };
     run_trainer(a, {"rae", "RAE: velocity loss in the encoder's latents", cost_of<Model>(1).macs, cost_of<typename S::Encoder>(1).macs}, make, ImageSource(dataset));
   });
+}
+template <class S, class Model> void train(const Arguments& a) {
+  if (a.uniform_times) train_on<S, Model, typename S::UniformObjective>(a);
+  else train_on<S, Model, typename S::Objective>(a);
 }
 
 }  // namespace
@@ -52,6 +55,7 @@ void add_train(CLI::App& app) {
   command->add_option("--statistics", a->statistics, "safetensors of encode-stats, or published and converted")->required();
   command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of images per class");
   command->add_flag("--guide", a->guide, "train the weaker model that AutoGuidance leads away from");
+  command->add_flag("--uniform-times", a->uniform_times, "uniform times, as first released and most likely behind the paper's tables, not logit-normal as since December 2025");
   command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_training_options(*command, *a);
   command->callback([a, command] {
@@ -59,7 +63,7 @@ void add_train(CLI::App& app) {
       prepare_training(*command, *a);
       if (a->guide) {
         if constexpr (std::is_same_v<S, Fashion>) return train<S, FashionGuide>(*a);
-        else return train<S, DiTDH_S<S::Encoder::token_dim>>(*a);
+        else return train<S, DiTDH_S<S::Encoder::token_dim, S::Encoder::grid>>(*a);
       }
       // Each size is a program of its own; those beyond a desk's memory are left out of this one.
       if constexpr (parameter_count<typename S::Diffusion>() < 200'000'000) train<S, typename S::Diffusion>(*a);
