@@ -22,12 +22,12 @@ using Decoder = Fashion::Decoder;
 using Latent = Fashion::LatentShape;
 using Image = Decoder::ImageShape;
 
-/// As many multiply-adds as Fashion's DiT-DH, to a hundredth, without the head.
-using PlainDiT = DiT<example::FashionLatents, DiTTrunk<192, 7, 6, LinearInit<init::UniformFanIn>>>;
+/// As many multiply-adds as Fashion's DiT-DH, to a hundredth, without the head. Each starts as it is published: this by Xavier's law.
+using PlainDiT = DiT<example::FashionLatents, DiTTrunk<192, 7, 6>>;
 static_assert(cost_of<PlainDiT>(1).macs * 100 > cost_of<Fashion::Diffusion>(1).macs * 99 && cost_of<PlainDiT>(1).macs * 99 < cost_of<Fashion::Diffusion>(1).macs * 100);
 
 struct Arguments {
-  std::string data, encoder, statistics, out = "out/rae_ablations", classifier = example::bundled_classifier;
+  std::string data, encoder, statistics, out = "out/rae_ablations", classifier = example::bundled_classifier, perceptual = example::bundled_classifier;
   Index steps = 1500, decoder_steps = 700, batch = 64, samples = 1000;
   int seeds = 3, threads = 0;
   double rate = 1.5e-3, tau = 0.8;
@@ -39,7 +39,7 @@ struct Setting {
   B& device;
   const Weights<Encoder, B>& encoder;
   const Weights<Fashion::Scale, B>& scale;
-  const Weights<example::FashionClassifier, B>& classifier;
+  const Weights<example::FashionClassifier, B>& perceptual;
   const ImageSource &train, &test;
   example::FashionScorer& scorer;
   const std::vector<int>& labels;
@@ -53,7 +53,7 @@ TrainOptions options(const Arguments& a, Index steps, std::uint64_t seed) {
 std::unique_ptr<Weights<Decoder, B>> train_decoder(const Setting& s, double tau, std::uint64_t seed) {
   using Distance = FeatureDistance<example::FashionClassifier, B, float, 0, 1, 2, 3>;
   using Objective = DecoderObjective<Encoder, B, float, Distance>;
-  Trainer<Decoder, Image, Objective, B> trainer(s.device, {.encoder = &s.encoder, .distance = {&s.classifier}, .tau = tau}, options(s.a, s.a.decoder_steps, seed));
+  Trainer<Decoder, Image, Objective, B> trainer(s.device, {.encoder = &s.encoder, .distance = {&s.perceptual}, .tau = tau}, options(s.a, s.a.decoder_steps, seed));
   example::train(trainer, s.train, {.steps = s.a.decoder_steps}, text("decoder, tau ", tau, ", seed ", seed));
   auto weights = std::make_unique<Weights<Decoder, B>>(s.device);
   std::vector<float> host(std::size_t(weights->size()));
@@ -153,16 +153,16 @@ void run(const Arguments& a) {
   B cpu(a.threads);
   Weights<Encoder, B> encoder(cpu);
   Weights<Fashion::Scale, B> scale(cpu, 0);
-  Weights<example::FashionClassifier, B> classifier(cpu);
+  Weights<example::FashionClassifier, B> perceptual(cpu);
   load_weights(a.encoder, encoder);
   read_statistics(a.statistics, scale);
-  load_weights(a.classifier, classifier);
+  load_weights(a.perceptual, perceptual);
   const std::string folder = example::fashion_or_bundled(a.data);
   const auto train_images = io::load_fashion_mnist(folder, io::Split::train), test_images = io::load_fashion_mnist(folder, io::Split::test);
   const ImageSource train_source(train_images), test_source(test_images);
   train_source.require_shape<Image>();
   example::FashionScorer scorer(cpu, test_images, a.classifier);
-  const Setting s{a, cpu, encoder, scale, classifier, train_source, test_source, scorer, labels};
+  const Setting s{a, cpu, encoder, scale, perceptual, train_source, test_source, scorer, labels};
 
   Measured base{"DiT-DH, shifted"}, unshifted{"DiT-DH, not shifted"}, plain{"DiT, shifted"}, clean{"DiT-DH, shifted, clean decoder"}, noised_reconstruction{"reconstructions"}, clean_reconstruction{"reconstructions, clean decoder"};
   Measured* const all[] = {&base, &unshifted, &plain, &clean, &noised_reconstruction, &clean_reconstruction};
@@ -222,7 +222,8 @@ int main(int argc, char** argv) {
   app.add_option("--encoder", a.encoder, "safetensors of pretrain_encoder")->required();
   app.add_option("--statistics", a.statistics, "safetensors of rae encode-stats")->required();
   app.add_option("--data", a.data, "folder with Fashion-MNIST's four .gz files");
-  app.add_option("--classifier", a.classifier, "the classifier that scores samples")->capture_default_str();
+  app.add_option("--classifier", a.classifier, "the classifier that scores samples: best one that no decoder was trained by")->capture_default_str();
+  app.add_option("--perceptual-weights", a.perceptual, "the classifier by whose features decoders are trained")->capture_default_str();
   app.add_option("--out", a.out, "folder for table, pictures and report")->capture_default_str();
   app.add_option("--steps", a.steps, "of each diffusion model")->capture_default_str();
   app.add_option("--decoder-steps", a.decoder_steps)->capture_default_str();
