@@ -293,7 +293,7 @@ template <ops::PatchOrder Order> struct Unpatchify : Case {
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::unpatchify<2, 3, Order>(ctx, x); }
 };
 
-// Places: picked, unfolded, pooled, moved ---------------------------------------------------------------------------------
+// Places: picked, convolved, pooled, moved ---------------------------------------------------------------------------------
 
 template <int Count> struct Gather : Case {  // of each sample others
   static constexpr std::string_view ops = "gather";
@@ -302,22 +302,17 @@ template <int Count> struct Gather : Case {  // of each sample others
   using Values = Inputs<Shape<dynamic, 5, 8>>;
   static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::gather<Count>(ctx, x, std::span(tokens).template first<batch * Count>()); }
 };
-template <int Kernel> struct UnfoldCircular : Case {
-  static constexpr std::string_view ops = "unfold_circular";
-  using Values = Inputs<Shape<dynamic, 5, 4>>;
-  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::unfold_circular<Kernel>(ctx, x); }
-};
-template <int Kernel> struct Unfold : Case {  // a grid of 3 x 3, which the larger windows all cross
-  static constexpr std::string_view ops = "unfold";
-  using Values = Inputs<Shape<dynamic, 9, 4>>;
-  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::unfold<Kernel>(ctx, x); }
-};
 template <bool WithBias> struct CircularConvolution : Case {
   static constexpr std::string_view ops = "circular_convolution";
   static constexpr Index macs = 2 * 8 * 4 * 3 * 6;
   using Parameters = WeightAndBias<Shape<6, 4, 3>, WithBias>;
   using Values = Inputs<Shape<dynamic, 8, 4>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::circular_convolution<3>(ctx, x, p.weight, p.bias); }
+};
+struct CircularConvolutionByValue : CircularConvolution<true> {  // as the discriminator's, of a weight that was worked out
+  static constexpr Index macs = 2 * 8 * 4 * 3 * 8;
+  using Parameters = WeightAndBias<Shape<8, 4, 3>, true>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::circular_convolution<3>(ctx, x, ops::parameter<Shape<8, 4, 3>>(ctx, p.weight, 1), p.bias); }
 };
 struct PointConvolution : Case {  // no neighbours: nothing is gathered
   static constexpr std::string_view ops = "circular_convolution";
@@ -332,6 +327,11 @@ template <bool WithBias> struct Convolution : Case {
   using Parameters = WeightAndBias<Shape<6, 4, 3, 3>, WithBias>;
   using Values = Inputs<Shape<dynamic, 16, 4>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::convolution<3>(ctx, x, p.weight, p.bias); }
+};
+struct ConvolutionByValue : Convolution<true> {
+  static constexpr Index macs = 2 * 16 * 4 * 9 * 8;
+  using Parameters = WeightAndBias<Shape<8, 4, 3, 3>, true>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::convolution<3>(ctx, x, ops::parameter<Shape<8, 4, 3, 3>>(ctx, p.weight, 1), p.bias); }
 };
 struct MaxPool : Case {
   static constexpr std::string_view ops = "max_pool";
@@ -512,8 +512,8 @@ using Cases = std::tuple<
     AddParameter<Shape<1, 4, 8>>, AddParameter<Shape<8>>, MultiplyParameter<Shape<8>>, MultiplyParameter<Shape<1>>, MultiplyParameter<Shape<1, 4, 8>>, ParameterAsValue,
     SumAll, MeanAll, Activate<DyT::Tanh{}>, Activate<ops::Abs{}>, Activate<ops::LeakyReLU<>{}>, Activate<ops::Reciprocal{}, 50>, Activate<ops::Hinge<1>{}>, Activate<ops::Hinge<-1>{}>,
     Quantise, DynamicTanh,
-    Gather<3>, Gather<5>, UnfoldCircular<3>, UnfoldCircular<5>, Unfold<1>, Unfold<3>, Unfold<5>, CircularConvolution<true>, CircularConvolution<false>, PointConvolution,
-    Convolution<true>, Convolution<false>, MaxPool, Translate, Recomputed,
+    Gather<3>, Gather<5>, CircularConvolution<true>, CircularConvolution<false>, CircularConvolutionByValue, PointConvolution,
+    Convolution<true>, Convolution<false>, ConvolutionByValue, MaxPool, Translate, Recomputed,
     Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,

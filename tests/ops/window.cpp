@@ -58,16 +58,6 @@ TEST_CASE("convolutions are sums over neighbours: on a ring, and on a grid with 
   verify<Convolution<false>>(16, 9, grid);
 }
 
-TEST_CASE("neighbours stand channel by channel, in the order of a convolution's weight") {
-  Fixture f;
-  const auto ring = f.input<Shape<dynamic, 3, 2>>({1, 2, 3, 4, 5, 6});  // channels 1 3 5 and 2 4 6
-  CHECK(host(f.ctx, ops::unfold_circular<3>(f.ctx, ring)) == Values{5, 1, 3, 6, 2, 4, 1, 3, 5, 2, 4, 6, 3, 5, 1, 4, 6, 2});
-  CHECK(host(f.ctx, ops::unfold_circular<1>(f.ctx, ring)) == host(f.ctx, ring));
-  const auto grid = f.input<Shape<dynamic, 4, 1>>({1, 2, 3, 4, 5, 6, 7, 8});  // two samples, which do not see each other
-  CHECK(host(f.ctx, ops::unfold<3>(f.ctx, grid)) == Values{0, 0, 0, 0, 1, 2, 0, 3, 4, 0, 0, 0, 1, 2, 0, 3, 4, 0, 0, 1, 2, 0, 3, 4, 0, 0, 0, 1, 2, 0, 3, 4, 0, 0, 0, 0,
-                                                           0, 0, 0, 0, 5, 6, 0, 7, 8, 0, 0, 0, 5, 6, 0, 7, 8, 0, 0, 5, 6, 0, 7, 8, 0, 0, 0, 5, 6, 0, 7, 8, 0, 0, 0, 0});
-}
-
 TEST_CASE("max_pool takes the largest of four, and gives its gradient to the first of equals") {
   Fixture f;
   const Values one{1, 2, 3, 4, 5, 6, 7, 0, -1, -2, 9, 9, -4, -3, 9, 9};

@@ -6,9 +6,10 @@
 using namespace sfumato;
 
 auto f(Count& ctx, Value<Count, Shape<dynamic, 8, 16>> x) {
+  const auto convolved = [&]<int Kernel>(std::integral_constant<int, Kernel>) { return ops::circular_convolution<Kernel>(ctx, x, Param<Shape<4, 16, Kernel>>{}, None{}); };
 #if defined(SFUMATO_REJECT)
-  return ops::unfold_circular<4>(ctx, x);
+  return convolved(std::integral_constant<int, 4>{});
 #else
-  return ops::unfold_circular<5>(ctx, x);
+  return convolved(std::integral_constant<int, 5>{});
 #endif
 }

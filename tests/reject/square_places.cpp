@@ -5,12 +5,12 @@
 
 using namespace sfumato;
 
-auto f(Count& ctx, Value<Count, Shape<dynamic, 12, 8>> x, Value<Count, Shape<dynamic, 16, 8>> good) {
+auto f(Count& ctx, Value<Count, Shape<dynamic, 12, 8>> x, Value<Count, Shape<dynamic, 16, 8>> good, const Param<Shape<4, 8, 3, 3>>& weight) {
 #if defined(SFUMATO_REJECT)
-  return ops::unfold<3>(ctx, x);
+  return ops::convolution<3>(ctx, x, weight, None{});
   (void)good;
 #else
-  return ops::unfold<3>(ctx, good);
+  return ops::convolution<3>(ctx, good, weight, None{});
   (void)x;
 #endif
 }

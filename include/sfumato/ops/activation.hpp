@@ -47,7 +47,7 @@ struct Reciprocal {
 };
 /// max(0, 1 + Sign x); its derivative where that is 0 is taken for 0.
 template <int Sign> struct Hinge {
-  template <class T> static SFUMATO_HD T value(T x) { return 1 + Sign * x > 0 ? 1 + Sign * x : T(0); }
+  template <class T> static SFUMATO_HD T value(T x) { return 1 + Sign * x <= 0 ? T(0) : 1 + Sign * x; }  // what is no number stays none
   template <class T> static SFUMATO_HD T derivative(T x) { return 1 + Sign * x > 0 ? T(Sign) : T(0); }
 };
 /// A value in [-1, 1] as an image of 8 bits has it; others are clamped. Its derivative is 0.

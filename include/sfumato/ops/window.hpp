@@ -11,7 +11,6 @@
 SFUMATO_BEGIN
 namespace ops {
 namespace name {
-struct unfold;
 struct convolution;
 struct max_pool;
 struct translate;
@@ -33,39 +32,49 @@ struct Windows {
     return y < 0 || y >= height || x < 0 || x >= width ? -1 : y * width + x;
   }
 };
-template <class E> struct UnfoldForward {  // of one place and channel, all taps
+/// The neighbours of places `first` and on, tap by tap: y (places, taps, channels). `sign` -1: of each tap the place on the other side, whose
+/// tap this place is. Item i is a place and `block` of its channels, of which they hold a whole number.
+template <class E> struct Unfold {
   const E* x;
   E* y;
   Windows w;
+  Index first, block, sign;
   SFUMATO_HD void operator()(Index i) const {
-    const Index all = i / w.channels, c = i - all * w.channels, places = w.height * w.width, b = all / places, p = all - b * places, row = p / w.width, column = p - row * w.width;
-    E* to = y + i * w.size();
+    const Index blocks = w.channels / block, n = i / blocks, c = (i - n * blocks) * block;
+    const Index all = first + n, places = w.height * w.width, b = all / places, p = all - b * places, row = p / w.width, column = p - row * w.width;
+    E* to = y + n * w.size() * w.channels + c;
     for (Index r = 0; r < w.rows; ++r)
-      for (Index k = 0; k < w.columns; ++k) {
-        const Index from = w.place(row, column, r - w.rows / 2, k - w.columns / 2);
-        *to++ = from < 0 ? E(0.0f) : x[(b * places + from) * w.channels + c];
+      for (Index k = 0; k < w.columns; ++k, to += w.channels) {
+        const Index from = w.place(row, column, sign * (r - w.rows / 2), sign * (k - w.columns / 2));
+        for (Index j = 0; j < block; ++j) to[j] = from < 0 ? E(0.0f) : x[(b * places + from) * w.channels + c + j];
       }
   }
 };
-template <class E> struct UnfoldBackward {  // of one place and channel, from all windows that it is in
-  const E* d_y;
-  E* d_x;
-  Windows w;
-  Index accumulate;
+/// Where element i of a weight (out, channels, taps) stands tap by tap: (out, taps, channels) or, with `outer_taps`, (taps, out, channels).
+struct TapOrder {
+  Index out, channels, taps, outer_taps;
+  SFUMATO_HD constexpr Index place(Index i) const {
+    const Index row = i / taps, tap = i - row * taps, o = row / channels, c = row - o * channels;
+    return (outer_taps != 0 ? tap * out + o : o * taps + tap) * channels + c;
+  }
+};
+template <class E> struct ToTapOrder {
+  const E* weight;
+  E* y;
+  TapOrder order;
+  SFUMATO_HD void operator()(Index i) const { y[order.place(i)] = weight[i]; }
+};
+template <class E> struct FromTapOrder {  // adds
+  const E* x;
+  E* weight;
+  TapOrder order;
   SFUMATO_HD void operator()(Index i) const {
     using C = compute_t<E>;
-    const Index all = i / w.channels, c = i - all * w.channels, places = w.height * w.width, b = all / places, p = all - b * places, row = p / w.width, column = p - row * w.width;
-    C sum = accumulate != 0 ? static_cast<C>(d_x[i]) : C(0);
-    for (Index r = 0; r < w.rows; ++r)
-      for (Index k = 0; k < w.columns; ++k) {
-        const Index to = w.place(row, column, w.rows / 2 - r, w.columns / 2 - k);  // whose tap this is
-        if (to >= 0) sum += static_cast<C>(d_y[((b * places + to) * w.channels + c) * w.size() + r * w.columns + k]);
-      }
-    d_x[i] = static_cast<E>(sum);
+    weight[i] = static_cast<E>(static_cast<C>(weight[i]) + static_cast<C>(x[order.place(i)]));
   }
 };
 
-/// Of each 2 x 2 places the largest; among equals the first.
+/// Of each 2 x 2 places the largest; among equals the first; one that is no number before all.
 struct Pooling {
   Index height, width, channels;  ///< of what is pooled
 
@@ -77,8 +86,10 @@ struct Pooling {
   template <class E> SFUMATO_HD Index largest(const E* x, Index i) const {
     const Index at = first(i);
     Index best = at;
-    for (const Index other : {at + channels, at + width * channels, at + (width + 1) * channels})
-      if (static_cast<compute_t<E>>(x[other]) > static_cast<compute_t<E>>(x[best])) best = other;
+    for (const Index other : {at + channels, at + width * channels, at + (width + 1) * channels}) {
+      const auto value = static_cast<compute_t<E>>(x[other]);
+      if (value > static_cast<compute_t<E>>(x[best]) || value != value) best = other;
+    }
     return best;
   }
 };
@@ -114,52 +125,49 @@ template <class E> struct Translate {
   }
 };
 
-template <int Kernel, class Ctx, class X> constexpr auto unfolded(Ctx& ctx, const X& x, const Windows& w) {
-  constexpr int taps = Kernel, channels = width_of<typename X::shape>;
-  auto y = ctx.template make<with_width<typename X::shape, channels * taps>>(x.batch);
-  if constexpr (!Ctx::counting) {
-    using K = kernels<Ctx>;
-    using E = typename Ctx::element;
-    K::for_each(ctx.device(), x.size(), y.size(), UnfoldForward<E>{ctx.data(x), ctx.mutable_data(y), w});
-    if constexpr (Ctx::recording)
-      ctx.record(y, ctx.flows(x), [slot = x.handle.slot, w](Ctx& c, const E* d_y) {
-        const auto [d_x, accumulate] = c.gradient(slot);
-        K::for_each(c.device(), slot.size(), slot.size() * w.size(), UnfoldBackward<E>{d_y, d_x, w, accumulate});
-      });
-  }
-  return y;
-}
-
-/// So many unfolded elements are made at a time: a convolution's samples are taken in parts.
-inline constexpr Index unfolded_at_once = Index{1} << 24;
+/// So many elements are unfolded at a time, on a CPU few enough for its caches, but of so many places at least that the product is worth its while.
+template <class B> inline constexpr Index unfolded_at_once = Index{1} << (host_memory<B> ? 20 : 24);
+inline constexpr Index places_at_once = 1024;
 
 template <class Ctx, class W> auto weight_of(Ctx& ctx, const W& w) {
   if constexpr (IsParam<W>) return ctx.weight(w);
   else return ctx.data(w);
 }
-/// Calls part(first place, places, E* scratch for what is unfolded of them) for parts of a batch; for all of it, without scratch, where a place
-/// is its own only neighbour.
-template <bool Alone, class Ctx, class Part> void in_parts(Ctx& ctx, Index batch, Index places, Index width, Part&& part) {
-  using E = typename Ctx::element;
+/// Calls part(first, count, neighbours) for parts of the places of x, samples one after the other; neighbours: (count, taps, channels), x itself where
+/// a place is its own only one.
+template <bool Alone, class Ctx, class E, class Part> void for_neighbours(Ctx& ctx, const E* x, Index all, const Windows& w, Index sign, Part&& part) {
+  using B = typename Ctx::backend;
   if constexpr (Alone) {
-    part(Index{0}, batch * places, static_cast<E*>(nullptr));
+    part(Index{0}, all, x);
   } else {
-    const Index most = std::clamp(unfolded_at_once / (places * width), Index{1}, batch);
-    const auto scratch = ctx.scratch(most * places * width);
-    for (Index first = 0; first < batch; first += most) part(first * places, std::min(most, batch - first) * places, static_cast<E*>(scratch.data()));
+    const Index width = w.channels * w.size(), most = std::min(all, std::max(places_at_once, unfolded_at_once<B> / width)), block = host_memory<B> ? w.channels : 1;
+    const auto scratch = ctx.scratch(most * width);
+    E* const unfolded = static_cast<E*>(scratch.data());
+    for (Index first = 0; first < all; first += most) {
+      const Index count = std::min(most, all - first);
+      Kernels<B>::for_each(ctx.device(), count * w.channels / block, count * width, Unfold<E>{x, unfolded, w, first, block, sign});
+      part(first, count, static_cast<const E*>(unfolded));
+    }
   }
 }
-/// The neighbours of `count` places of x from `first` on, unfolded; x itself where a place is its own only one.
-template <bool Alone, class Ctx, class X, class E> const E* neighbours(Ctx& ctx, const X& x, Index first, Index count, E* unfolded, const Windows& w) {
-  const E* const from = ctx.data(x) + first * w.channels;
-  if constexpr (Alone) return from;
-  else kernels<Ctx>::for_each(ctx.device(), count * w.channels, count * w.channels * w.size(), UnfoldForward<E>{from, unfolded, w});
-  return unfolded;
+/// Calls use(weight) with a weight (out, channels, taps) in the given order.
+template <bool Alone, class Ctx, class E, class Use> void with_tap_order(Ctx& ctx, const E* weight, const TapOrder& order, Use&& use) {
+  if constexpr (Alone) {
+    use(weight);
+  } else {
+    const Index size = order.out * order.channels * order.taps;
+    const auto scratch = ctx.scratch(size);
+    kernels<Ctx>::for_each(ctx.device(), size, size, ToTapOrder<E>{weight, static_cast<E*>(scratch.data()), order});
+    use(static_cast<const E*>(scratch.data()));
+  }
 }
-/// Neighbours are gathered again in the backward pass rather than kept.
+
+/// What is gathered for a product is not kept: the backward pass gathers it again for the weight's gradient, and for x's the gradients of the
+/// places that saw it, which makes it a convolution too.
 template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& ctx, const X& x, const W& weight, const Bias& bias, const Windows& w) {
   constexpr int out = extent<typename W::shape, 0>;
-  constexpr Index in = W::shape::row / out, places = extent<typename X::shape, 1>, channels = width_of<typename X::shape>;
+  constexpr Index in = W::shape::row / out, places = extent<typename X::shape, 1>, channels = width_of<typename X::shape>, taps = in / channels;
+  constexpr bool alone = taps == 1;
   auto y = ctx.template make<with_width<typename X::shape, out>>(x.batch);
   if constexpr (Ctx::counting) {
     ctx.macs(x.batch * places * in * out);
@@ -168,32 +176,45 @@ template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& 
   } else {
     using K = kernels<Ctx>;
     using E = typename Ctx::element;
-    in_parts<in == channels>(ctx, x.batch, places, in, [&](Index first, Index count, E* unfolded) {
-      const E* const seen = neighbours<in == channels>(ctx, x, first, count, unfolded, w);
-      K::matmul(ctx.device(), MatmulShape{.m = count, .n = out, .k = in, .a_row = in, .a_col = 1, .b_row = 1, .b_col = in, .c_row = out}, seen, weight_of(ctx, weight), ctx.mutable_data(y) + first * out,
-                false, ctx.weight(bias), Activation::none);
+    const Index all = x.batch * places;
+    with_tap_order<alone>(ctx, weight_of(ctx, weight), {out, channels, taps, 0}, [&](const E* by_tap) {
+      for_neighbours<alone>(ctx, ctx.data(x), all, w, 1, [&](Index first, Index count, const E* seen) {
+        K::matmul(ctx.device(), MatmulShape{.m = count, .n = out, .k = in, .a_row = in, .a_col = 1, .b_row = 1, .b_col = in, .c_row = out}, seen, by_tap, ctx.mutable_data(y) + first * out, false,
+                  ctx.weight(bias), Activation::none);
+      });
     });
     if constexpr (Ctx::recording)
-      ctx.record(y, ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias), [x, weight, bias, w](Ctx& c, const E* d_y) {
-        const auto d_x = c.gradient(x);
+      ctx.record(y, ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias), [x, weight, bias, w, all](Ctx& c, const E* d_y) {
         E* d_weight = nullptr;
         if constexpr (IsParam<W>) d_weight = c.parameter_gradient(weight);
         else if (c.flows(weight)) d_weight = c.gradient_to_add(weight.handle.slot);
-        in_parts<in == channels>(c, x.batch, places, in, [&](Index first, Index count, E* unfolded) {
-          const E* const d_part = d_y + first * out;
-          if (d_weight) {
-            const E* const seen = neighbours<in == channels>(c, x, first, count, unfolded, w);
-            K::matmul(c.device(), MatmulShape{.m = out, .n = in, .k = count, .a_row = 1, .a_col = out, .b_row = in, .b_col = 1, .c_row = in}, d_part, seen, d_weight, true, nullptr, Activation::none);
+        if (d_weight) {
+          const auto add_to = [&](E* into) {
+            for_neighbours<alone>(c, c.data(x), all, w, 1, [&](Index first, Index count, const E* seen) {
+              K::matmul(c.device(), MatmulShape{.m = out, .n = in, .k = count, .a_row = 1, .a_col = out, .b_row = in, .b_col = 1, .c_row = in}, d_y + first * out, seen, into, true, nullptr, Activation::none);
+            });
+          };
+          if constexpr (alone) {
+            add_to(d_weight);
+          } else {
+            const auto scratch = c.scratch(in * out);
+            E* const by_tap = static_cast<E*>(scratch.data());
+            K::fill(c.device(), in * out, 0.0, by_tap);
+            add_to(by_tap);
+            K::for_each(c.device(), in * out, in * out, FromTapOrder<E>{by_tap, d_weight, {out, channels, taps, 0}});
           }
-          if (d_x.data) {
-            constexpr bool direct = in == channels;
-            E* const d_here = d_x.data + first * channels;
-            K::matmul(c.device(), MatmulShape{.m = count, .n = in, .k = out, .a_row = out, .a_col = 1, .b_row = in, .b_col = 1, .c_row = in}, d_part, weight_of(c, weight), direct ? d_here : unfolded,
-                      direct && d_x.accumulate, nullptr, Activation::none);
-            if constexpr (!direct) K::for_each(c.device(), count * channels, count * in, UnfoldBackward<E>{unfolded, d_here, w, d_x.accumulate});
-          }
-        });
-        if (E* d_bias = c.parameter_gradient(bias)) K::column_sum(c.device(), x.batch * places, Index{out}, d_y, d_bias);
+        }
+        if (const auto d_x = c.gradient(x); d_x.data) {
+          Windows of_y = w;
+          of_y.channels = out;
+          with_tap_order<alone>(c, weight_of(c, weight), {out, channels, taps, 1}, [&](const E* by_tap) {
+            for_neighbours<alone>(c, d_y, all, of_y, -1, [&](Index first, Index count, const E* d_seen) {
+              K::matmul(c.device(), MatmulShape{.m = count, .n = channels, .k = taps * out, .a_row = taps * out, .a_col = 1, .b_row = channels, .b_col = 1, .c_row = channels}, d_seen, by_tap,
+                        d_x.data + first * channels, d_x.accumulate, nullptr, Activation::none);
+            });
+          });
+        }
+        if (E* d_bias = c.parameter_gradient(bias)) K::column_sum(c.device(), all, Index{out}, d_y, d_bias);
       });
   }
   return y;
@@ -202,27 +223,9 @@ template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& 
 
 /// The loops of this file, for each type of element: for who must name them, such as backend::cuda::instantiate_loops.
 using WindowLoops =
-    std::tuple<detail::UnfoldForward<float>, detail::UnfoldBackward<float>, detail::MaxPoolForward<float>, detail::MaxPoolBackward<float>, detail::Translate<float>,
-               detail::UnfoldForward<double>, detail::UnfoldBackward<double>, detail::MaxPoolForward<double>, detail::MaxPoolBackward<double>, detail::Translate<double>,
-               detail::UnfoldForward<bf16>, detail::UnfoldBackward<bf16>, detail::MaxPoolForward<bf16>, detail::MaxPoolBackward<bf16>, detail::Translate<bf16>>;
-
-/// The `Kernel` neighbours of each place on a ring of places, channel by channel: (batch, n, C) to (batch, n, C * Kernel), the order of a
-/// 1-D convolution's weight (out, C, Kernel). The place itself is in the middle.
-template <int Kernel, class Ctx, AnyValue X> constexpr auto unfold_circular(Ctx& ctx, const X& x) {
-  using S = typename X::shape;
-  require_operands<name::unfold, Ctx, X>();
-  require<rule::BatchedRank<name::unfold, S, 3>, rule::KernelSize<Kernel, extent<S, 1>>>();
-  return detail::unfolded<Kernel>(ctx, x, {1, extent<S, 1>, width_of<S>, 1, Kernel, 1});
-}
-/// The Kernel x Kernel neighbours of each place of a square grid, zeros beyond it: (batch, side^2, C) to (batch, side^2, C * Kernel^2), the
-/// order of a 2-D convolution's weight (out, C, Kernel, Kernel).
-template <int Kernel, class Ctx, AnyValue X> constexpr auto unfold(Ctx& ctx, const X& x) {
-  using S = typename X::shape;
-  constexpr int places = extent<S, 1>, side = square_side<places>;
-  require_operands<name::unfold, Ctx, X>();
-  require<rule::BatchedRank<name::unfold, S, 3>, rule::SquarePlaces<places, side * side>, rule::KernelSize<Kernel, Kernel>>();
-  return detail::unfolded<Kernel * Kernel>(ctx, x, {side, side, width_of<S>, Kernel, Kernel, 0});
-}
+    std::tuple<detail::Unfold<float>, detail::ToTapOrder<float>, detail::FromTapOrder<float>, detail::MaxPoolForward<float>, detail::MaxPoolBackward<float>, detail::Translate<float>,
+               detail::Unfold<double>, detail::ToTapOrder<double>, detail::FromTapOrder<double>, detail::MaxPoolForward<double>, detail::MaxPoolBackward<double>, detail::Translate<double>,
+               detail::Unfold<bf16>, detail::ToTapOrder<bf16>, detail::FromTapOrder<bf16>, detail::MaxPoolForward<bf16>, detail::MaxPoolBackward<bf16>, detail::Translate<bf16>>;
 
 /// A 1-D convolution on a ring: x (batch, n, C), weight a parameter or a value (out, C, Kernel), bias (out) or None; y (batch, n, out).
 template <int Kernel, class Ctx, AnyValue X, class W, class Bias> requires (IsParam<W> || AnyValue<W>) constexpr auto circular_convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
