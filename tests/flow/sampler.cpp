@@ -46,6 +46,7 @@ struct Field {
 };
 
 struct Weak {  // the labels it must be asked with are 0 and 2
+  static constexpr int classes = Net::classes;
   Param<Shape<1>> slope;
   static constexpr void parameters(auto& self, auto&& visit) { visit("slope", self.slope); }
   auto operator()(auto& ctx, const auto& z, std::span<const double>, std::span<const int> labels) const {

@@ -120,9 +120,10 @@ TEST_CASE("laws of times stay in [0, 1] and have their quantiles") {
     CHECK(draw(Shifted<UniformTime, Shift>{})[at] == doctest::Approx(1 - 7 * noise / (1 + 6 * noise)).epsilon(1e-9));
   }
   // What a checkpoint remembers of a shifted law.
-  std::vector<std::string> names;
-  Shifted<TruncatedLogitNormal<>, ShiftBy<std::ratio<7>>>::for_each_option([&](const std::string& name, const auto&) { names.push_back(name); });
-  CHECK(names == std::vector<std::string>{"objective.times.law", "objective.times.mu", "objective.times.sigma", "objective.times.low", "objective.times.high", "objective.times.alpha"});
+  std::vector<std::string> options;
+  Shifted<TruncatedLogitNormal<>, ShiftBy<std::ratio<7>>>::for_each_option([&](const std::string& name, const auto& value) { options.push_back(text(name, " ", value)); });
+  // Nothing is cut but the noisiest thousandth of times.
+  CHECK(options == std::vector<std::string>{"objective.times.law truncated logit-normal", "objective.times.mu 0", "objective.times.sigma 1", "objective.times.low 0.001", "objective.times.high 1", "objective.times.alpha 7"});
   // Cut where it matters: the rest keeps its proportions.
   const auto cut = draw(TruncatedLogitNormal<std::ratio<0>, std::ratio<1>, std::ratio<1, 2>, std::ratio<9, 10>>{});
   CHECK(cut.front() >= 0.5);

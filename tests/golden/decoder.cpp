@@ -6,6 +6,7 @@
 #include <sfumato/train/official_names.hpp>
 
 #include "golden/near.hpp"
+#include "golden/starts.hpp"
 #include "io/support.hpp"
 
 #include <doctest/doctest.h>
@@ -107,4 +108,23 @@ TEST_CASE("decoder: its positions, columns first, with a row of zeros in front")
     CHECK(at(2, 384 + i) == 0);
     CHECK(at(2, 576 + i) == 1);
   }
+}
+
+TEST_CASE("decoder: starts from PyTorch's default law, with a class token of zeros and its table of positions, which stays") {
+  const auto start = starts<Tiny>();
+  for (const char* name : {"attn.qkv.weight", "attn.qkv.bias", "attn.proj.weight", "mlp.fc1.weight", "mlp.fc1.bias"}) check_within(start.at(text("blocks.1.", name)), 1 / 6.0);
+  check_within(start.at("blocks.0.mlp.fc2.weight"), 1 / std::sqrt(128.0));
+  check_within(start.at("decoder_embed.weight"), 1 / std::sqrt(12.0));
+  check_within(start.at("decoder_pred.weight"), 1 / 6.0);
+  CHECK(start.at("trainable_cls_token").largest == 0);
+  CHECK(start.at("decoder_norm.weight").deviation == 1);
+  std::vector<double> table(10 * 36);
+  layer::SinCosTable<3, 36, 1>::fill(table.data());
+  CHECK(std::all_of(table.begin(), table.begin() + 36, [](double v) { return v == 0; }));
+  Cpu cpu(1);
+  const Weights<Tiny, Cpu> weights(cpu, 3);
+  std::vector<float> host(table.size());
+  weights.values().download(host, weights.model().pos_embed.offset);
+  for (std::size_t i = 0; i < table.size(); ++i) CHECK(host[i] == static_cast<float>(table[i]));
+  static_assert(decltype(Tiny::pos_embed)::frozen);
 }

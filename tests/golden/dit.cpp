@@ -9,6 +9,7 @@
 
 #include "check_error.hpp"
 #include "golden/near.hpp"
+#include "golden/starts.hpp"
 #include "io/support.hpp"
 
 #include <doctest/doctest.h>
@@ -147,28 +148,6 @@ template <class B, class E> void run_others(double tolerance) {
   run_tiny<Plain, B, E>(tolerance, {"output", -.463092, 1.601172, {-2.572984, -2.067183, -.479891, 1.370417}}, {-.582865, -2.157017, 1.897877, -.985977}, look);
 }
 
-/// The largest absolute value, and the standard deviation, of a parameter's initial values.
-struct Start {
-  double largest = 0, deviation = 0;
-};
-template <class Model> std::map<std::string, Start> starts() {
-  Cpu cpu(1);
-  Weights<Model, Cpu> weights(cpu, 3);
-  std::vector<float> host(static_cast<std::size_t>(weights.size()));
-  weights.values().download(host);
-  std::map<std::string, Start> out;
-  for (const ParameterInfo& p : parameter_table(weights.model())) {
-    Start& start = out[p.name];
-    for (Index i = 0; i < p.size; ++i) {
-      const double w = host[static_cast<std::size_t>(p.offset + i)];
-      start.largest = std::max(start.largest, std::abs(w));
-      start.deviation += w * w / double(p.size);
-    }
-    start.deviation = std::sqrt(start.deviation);
-  }
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("DiT-DH: a tiny network, stage by stage, f64 on Reference") { run_decoupled<Reference, double>(1.5e-6); }
@@ -177,31 +156,26 @@ TEST_CASE("DiT, and DiT-DH whose head is as wide as its trunk: tiny networks, f6
 TEST_CASE("DiT, and DiT-DH whose head is as wide as its trunk: tiny networks, f32 on Cpu") { run_others<Cpu, float>(1e-5); }
 
 TEST_CASE("DiT-DH starts from PyTorch's default law, DiT from Xavier's, both from zeros where it ends") {
-  const auto within = [](const Start& s, double bound) {
-    CHECK(s.largest <= bound);
-    CHECK(s.largest > 0.9 * bound);
-    CHECK(s.deviation == doctest::Approx(bound / std::sqrt(3.0)).epsilon(0.1));
-  };
-  auto wide = starts<Tiny>(), plain = starts<Plain>();
+  const auto wide = starts<Tiny>(), plain = starts<Plain>();
   for (const char* block : {"blocks.0.", "blocks.2."}) {
     const double width = block[7] == '0' ? 32 : 48, hidden = block[7] == '0' ? 85 : 128;
-    for (const char* name : {"attn.qkv.weight", "attn.qkv.bias", "attn.proj.weight", "mlp.w12.weight", "mlp.w12.bias"}) within(wide[text(block, name)], 1 / std::sqrt(width));
-    within(wide[text(block, "mlp.w3.weight")], 1 / std::sqrt(hidden));
-    CHECK(wide[text(block, "adaLN_modulation.1.weight")].largest == 0);
-    CHECK(wide[text(block, "adaLN_modulation.1.bias")].largest == 0);
+    for (const char* name : {"attn.qkv.weight", "attn.qkv.bias", "attn.proj.weight", "mlp.w12.weight", "mlp.w12.bias"}) check_within(wide.at(text(block, name)), 1 / std::sqrt(width));
+    check_within(wide.at(text(block, "mlp.w3.weight")), 1 / std::sqrt(hidden));
+    CHECK(wide.at(text(block, "adaLN_modulation.1.weight")).largest == 0);
+    CHECK(wide.at(text(block, "adaLN_modulation.1.bias")).largest == 0);
   }
-  within(wide["s_projector.weight"], 1 / std::sqrt(32.0));
-  within(plain["blocks.0.attn.qkv.weight"], std::sqrt(6.0 / (32 + 96)));
-  for (const char* name : {"blocks.0.attn.qkv.bias", "blocks.1.mlp.w12.bias", "t_embedder.mlp.0.bias"}) CHECK(plain[name].largest == 0);
+  check_within(wide.at("s_projector.weight"), 1 / std::sqrt(32.0));
+  check_within(plain.at("blocks.0.attn.qkv.weight"), std::sqrt(6.0 / (32 + 96)));
+  for (const char* name : {"blocks.0.attn.qkv.bias", "blocks.1.mlp.w12.bias", "t_embedder.mlp.0.bias"}) CHECK(plain.at(name).largest == 0);
   for (auto* start : {&wide, &plain}) {
-    for (const char* name : {"t_embedder.mlp.0.weight", "t_embedder.mlp.2.weight"}) CHECK((*start)[name].deviation == doctest::Approx(0.02).epsilon(0.1));
-    CHECK((*start)["y_embedder.embedding_table.weight"].deviation == doctest::Approx(0.02).epsilon(0.2));
-    CHECK((*start)["t_embedder.W"].deviation == doctest::Approx(1).epsilon(0.15));
-    CHECK((*start)["x_embedder.proj.bias"].largest == 0);
-    for (const char* name : {"final_layer.linear.weight", "final_layer.linear.bias", "final_layer.adaLN_modulation.1.weight"}) CHECK((*start)[name].largest == 0);
+    for (const char* name : {"t_embedder.mlp.0.weight", "t_embedder.mlp.2.weight"}) CHECK(start->at(name).deviation == doctest::Approx(0.02).epsilon(0.1));
+    CHECK(start->at("y_embedder.embedding_table.weight").deviation == doctest::Approx(0.02).epsilon(0.2));
+    CHECK(start->at("t_embedder.W").deviation == doctest::Approx(1).epsilon(0.15));
+    CHECK(start->at("x_embedder.proj.bias").largest == 0);
+    for (const char* name : {"final_layer.linear.weight", "final_layer.linear.bias", "final_layer.adaLN_modulation.1.weight"}) CHECK(start->at(name).largest == 0);
   }
-  within(wide["x_embedder.proj.weight"], std::sqrt(6.0 / (12 + 48)));
-  within(wide["t_embedder.mlp.0.bias"], 1 / std::sqrt(512.0));
+  check_within(wide.at("x_embedder.proj.weight"), std::sqrt(6.0 / (12 + 48)));
+  check_within(wide.at("t_embedder.mlp.0.bias"), 1 / std::sqrt(512.0));
 }
 
 TEST_CASE("DiT-DH-S: names and shapes of the published checkpoint") {

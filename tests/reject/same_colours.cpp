@@ -7,5 +7,5 @@ using namespace sfumato;
 #if defined(SFUMATO_REJECT)
 RAE<SigLIP2_B, DiTDH_S<>, ViTDecoder_B<>> models;
 #else
-RAE<DINOv2_B<>, DiTDH_S<>, ViTDecoder_B<>> models;
+RAE<SigLIP2_B, DiTDH_S<>, ViTDecoder_B<768, 16, 16, HalfColours>> models;
 #endif

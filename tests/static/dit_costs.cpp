@@ -58,6 +58,11 @@ static_assert(ByHand{384, 6, 12}.agrees<DiT_S<>, DiTDH_S<>>() && ByHand{768, 12,
 static_assert(ByHand{1024, 16, 24}.agrees<DiT_L<>, DiTDH_L<>>() && ByHand{1152, 16, 28}.agrees<DiT_XL<>, DiTDH_XL<>>());
 static_assert(ByHand{1280, 16, 32}.agrees<DiT_XXL<>, DiTDH_XXL<>>() && ByHand{1536, 16, 32}.agrees<DiT_H<>, DiTDH_H<>>());
 static_assert(ByHand{2048, 16, 40}.agrees<DiT_G<>, DiTDH_G<>>() && ByHand{2688, 21, 40}.agrees<DiT_T<>, DiTDH_T<>>());
+// What no count sees: where DiT-DH starts, the head's heads, and how a width of 1024 rounds its hidden one.
+static_assert(std::is_same_v<DiTDHTrunk<384, 12, 6>, Transformer<384, 12, RMSNorm, SwiGLU, Heads<6>, Rotary, AdaLNZero, LinearInit<init::UniformFanIn>>> &&
+              std::is_same_v<DiTTrunk<384, 12, 6>::Init, init::XavierUniform>);
+static_assert(DiTDH_XL<>::HeadLayer::Blocks::heads == 16 && DiTDH_XL<>::HeadLayer::Blocks::head_dim == 128 && std::is_same_v<DiTDH_XL<>::HeadLayer::Blocks::Init, init::UniformFanIn>);
+static_assert(decltype(DiT_L<>::trunk)::hidden == 2730 && decltype(DiT_XL<>::trunk)::hidden == 3072 && DiTDH_S<>::HeadLayer::Blocks::hidden == 5461);
 // A trunk as wide as the head needs no projector.
 static_assert(is_none<decltype(DiTDH_G<>::HeadLayer::projector)> && !is_none<decltype(DiTDH_T<>::HeadLayer::projector)>);
 

@@ -1,6 +1,7 @@
 // Parameters and multiply-adds of the published vision encoders (RAE, section 3 and its code).
 #include <sfumato/autodiff/count.hpp>
 #include <sfumato/design/published_cost.hpp>
+#include <sfumato/models/discriminator.hpp>
 #include <sfumato/models/vision_encoder.hpp>
 #include <sfumato/models/vit_decoder.hpp>
 
@@ -13,11 +14,26 @@ template <class Encoder> constexpr Index as_published = parameter_count<Encoder>
 static_assert(as_published<DINOv2_S<>> == 22'058'112 && as_published<DINOv2_B<>> == 86'583'552 && as_published<DINOv2_L<>> == 304'372'736);
 
 static_assert(parameter_count<SigLIP2_B>() == 85'841'664 && parameter_count<MAE_B>() == 85'797'120);  // ours
-static_assert(decltype(MAE_B::norm)::epsilon == 1e-12 && decltype(MAE_B::trunk)::norm::Layer<768>::epsilon == 1e-12 && decltype(SigLIP2_B::norm)::epsilon == 1e-6 &&
+static_assert(decltype(MAE_B::norm)::epsilon == 1e-12 && decltype(SigLIP2_B::norm)::epsilon == 1e-6 &&
               decltype(DINOv2_B<>::norm)::epsilon == 1e-6);
-static_assert(std::is_same_v<decltype(SigLIP2_B::trunk), Transformer<768, 12, LayerNorm, GELUTanh>>);
-static_assert(std::is_same_v<decltype(DINO_S8::trunk), Transformer<384, 12, LayerNorm, GELUTanh, Heads<6>>>);
 static_assert(decltype(DINO_S8::trunk)::norm::Layer<384>::epsilon == 1e-6 && decltype(DINO_S8::norm)::epsilon == 1e-6);
+static_assert(decltype(DINOv2_B<>::trunk)::norm::Layer<768>::epsilon == 1e-6 && decltype(ViTDecoder_XL<>::norm)::epsilon == 1e-12);
+
+// What no count sees: activations, heads, where decoders start, how positions are resampled, colours.
+using LayerNorm12 = LayerNormPolicy<true, std::ratio<1, 1'000'000'000'000>>;
+template <class Model, int Width, int Depth, class... Options> constexpr bool trunk_is = std::is_same_v<decltype(Model::trunk), Transformer<Width, Depth, Options...>>;
+static_assert(trunk_is<DINOv2_S<>, 384, 12, LayerNorm, GELU, Heads<6>, LayerScale<std::ratio<1>>> && trunk_is<DINOv2_B<>, 768, 12, LayerNorm, GELU, Heads<12>, LayerScale<std::ratio<1>>> &&
+              trunk_is<DINOv2_L<>, 1024, 24, LayerNorm, GELU, Heads<16>, LayerScale<std::ratio<1>>>);
+static_assert(trunk_is<SigLIP2_B, 768, 12, LayerNorm, GELUTanh> && trunk_is<MAE_B, 768, 12, LayerNorm12, GELU> && trunk_is<DINO_S8, 384, 12, LayerNorm, GELUTanh, Heads<6>>);
+static_assert(decltype(SigLIP2_B::trunk)::heads == 12 && decltype(MAE_B::trunk)::heads == 12);
+static_assert(trunk_is<ViTDecoder_B<>, 768, 12, LayerNorm12, GELU, Heads<12>, LinearInit<init::UniformFanIn>> && trunk_is<ViTDecoder_L<>, 1024, 24, LayerNorm12, GELU, Heads<16>, LinearInit<init::UniformFanIn>> &&
+              trunk_is<ViTDecoder_XL<>, 1152, 28, LayerNorm12, GELU, Heads<16>, LinearInit<init::UniformFanIn>, MlpRatio<32, 9>>);
+template <class Input, class Trunk, class Norm, bool ClassToken, int Registers> constexpr bool sees(const VisionEncoder<Input, Trunk, Norm, ClassToken, Registers>&, Interpolation positions, double red) {
+  return Input::resampling == positions && Input::Colours::mean[0] == red;
+}
+static_assert(sees(DINOv2_S<>{}, Interpolation::cubic_antialiased, 0.485) && sees(DINOv2_B<448>{}, Interpolation::cubic_antialiased, 0.485) && sees(DINOv2_L<>{}, Interpolation::cubic_antialiased, 0.485) &&
+              sees(MAE_B{}, Interpolation::cubic, 0.485) && sees(SigLIP2_B{}, Interpolation::cubic, 0.5) && sees(DINO_S8{}, Interpolation::cubic, 0.485));
+static_assert(std::is_same_v<RAEDiscriminator, Discriminator<DINO_S8, 9, 2, 5, 8, 11>>);
 
 // Linear layers alone, in hundredths of giga.
 template <class Encoder> constexpr Index encoder_macs = linear_macs<Encoder>(cost_of<Encoder>(1).macs);

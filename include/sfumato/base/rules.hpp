@@ -166,6 +166,9 @@ template <class Model, int EncoderTokens, int EncoderDim, int Tokens, int Dim> s
 template <class Decoder, class Seen, class Painted> struct SameColours {
   static_assert(std::is_same_v<Seen, Painted>, "[same-colours] a decoder paints in the colours that its encoder was given");
 };
+template <class Guide, int GuideClasses, int Classes> struct SameClasses {
+  static_assert(GuideClasses == Classes, "[same-classes] a model and its guide must know the same classes");
+};
 template <int Kernel, int Extent> struct KernelSize {
   static_assert(Kernel > 0 && Kernel % 2 == 1, "[kernel-size] a convolution's kernel has a middle: its size is odd");
   static_assert(Kernel <= Extent, "[kernel-size] a convolution's kernel is larger than what it goes over");

@@ -9,13 +9,12 @@ SFUMATO_BEGIN
 /// the positions.
 template <class Model> constexpr Index linear_macs(Index macs) {
   using Trunk = decltype(Model::trunk);
-  constexpr Index width = Trunk::width;
-  const auto attention = [](Index tokens) { return Trunk::depth * 2 * tokens * tokens * width; };
+  constexpr Index width = Trunk::width, tokens = Model::tokens + Model::prefix, attention = Trunk::depth * 2 * tokens * tokens * width;
   if constexpr (requires { Model::stored_grid; }) {
     constexpr Index grid = Model::grid, stored = Model::stored_grid;
-    return macs - attention(Model::tokens + Model::prefix) - (grid != stored ? width * grid * stored * (grid + stored) : 0);
+    return macs - attention - (grid != stored ? width * grid * stored * (grid + stored) : 0);
   } else {
-    return macs - attention(Model::tokens + 1);
+    return macs - attention;
   }
 }
 

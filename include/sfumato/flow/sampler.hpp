@@ -11,7 +11,7 @@ SFUMATO_BEGIN
 
 /// Options of `sample`.
 struct SamplerOptions {
-  int steps = 50;
+  int steps = 50;             ///< those of a ShiftedGrid end at one time more: RAE's 50 points are 49 steps
   double guidance = 1;        ///< w in v_u + w (v_c - v_u); 1: no guidance
   double guidance_low = 0;    ///< w applies where t < high and (low == 0 or t > low), both strict
   double guidance_high = 1;
@@ -52,13 +52,14 @@ struct ClassifierFree {
     return model(ctx, z, times, std::span<const int>{null_labels.data(), labels.size()});
   }
 };
-/// AutoGuidance (Karras et al. 2024): a weaker model, of whatever type, with the same labels; of the same prediction space.
+/// AutoGuidance (Karras et al. 2024): a weaker model, of whatever type, of the same classes and with the same labels; of the same prediction space.
 template <class Weak, class Array> struct AutoGuidance {
   const Weak& model;
   const Array& weights;
 
   template <class Ctx, class Model, AnyValue Z>
   Z operator()(Ctx& ctx, const Model&, const Z& z, std::span<const double> times, std::span<const int> labels) const {
+    require<rule::SameClasses<Weak, Weak::classes, Model::classes>>();
     auto weak = ctx.with(weights);
     return model(weak, z, times, labels);
   }

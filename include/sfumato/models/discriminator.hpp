@@ -104,7 +104,7 @@ template <int Width, int Kernel> struct DiscriminatorHead {
 
 /// Heads on what the blocks `Taps` (ascending) of a frozen `Network`, a VisionEncoder, make of images: one on the last of them, and then
 /// one on each. Its weights are the heads' alone.
-template <class NetworkModel, int Kernel, int... Taps> struct Discriminator {
+template <class NetworkModel, int Kernel, int... Taps> requires (sizeof...(Taps) > 0) struct Discriminator {
   using Network = NetworkModel;
   static constexpr int width = Network::width, tokens = Network::tokens, heads_count = 1 + int(sizeof...(Taps));
 
@@ -133,14 +133,8 @@ template <class NetworkModel, int Kernel, int... Taps> struct Discriminator {
 using RAEDiscriminator = Discriminator<DINO_S8, 9, 2, 5, 8, 11>;
 
 namespace detail {
-template <class Visit> struct SpectralWalk {
-  Visit& visit;
-  template <class Member> constexpr void operator()(const char*, Member& member) const {
-    using M = std::remove_const_t<Member>;
-    if constexpr (IsArray<M>::value) for (auto& each : member) (*this)("", each);
-    else if constexpr (requires { member.weight_u; }) visit(member);
-    else if constexpr (!IsParam<M>::value && !is_none<M>) M::parameters(member, *this);
-  }
+struct SpectralConvolutions {
+  template <class M> static constexpr bool wants = requires(M& m) { m.weight_u; };
 };
 }  // namespace detail
 
@@ -157,7 +151,7 @@ template <class Model, Backend B, Element E, class... Copies> void iterate_power
     store(weights);
     (store(copies), ...);
   };
-  Model::parameters(model, detail::SpectralWalk<decltype(visit)>{visit});
+  detail::Walk<detail::SpectralConvolutions, decltype(visit)>{visit}("", model);
 }
 
 SFUMATO_END

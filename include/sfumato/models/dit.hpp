@@ -2,16 +2,12 @@
 // 2510.11690 (RAE). Parameter names are those of the published PyTorch checkpoints.
 #pragma once
 
+#include <sfumato/models/latent_tokens.hpp>
 #include <sfumato/nn/head.hpp>
 
 #include <array>
 
 SFUMATO_BEGIN
-
-/// A latent space of Grid x Grid tokens with `Dim` values each, row by row, and the number of classes.
-template <int Grid, int Dim, int NumClasses> struct LatentTokens {
-  static constexpr int grid = Grid, tokens = Grid * Grid, token_dim = Dim, classes = NumClasses;
-};
 
 namespace detail {
 /// "blocks.28": where a head's blocks stand in a list with the trunk's.
@@ -76,7 +72,7 @@ struct DiT : private rule::IsHead<HeadType, HeadPolicy<HeadType>> {
   /// null class; of z's shape.
   template <class Ctx, AnyValue Z>
   constexpr auto operator()(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels) const {
-    require<rule::SameShape<DiT, typename Z::shape, ImageShape>, rule::TimeSeen<DiT, Trunk::modulated>>();
+    require<rule::SameShape<DiT, typename Z::shape, ImageShape>>();
     option::find<option::rules, option::Off, Options...>::template check<DiT>();
     if constexpr (Ctx::counting) {
       return published(ctx, z, times, labels);
@@ -117,7 +113,6 @@ template <int Width, int Depth, int NumHeads, class... More> using DiTTrunk = Tr
 template <int Width, int Depth, int NumHeads> using DiTDHTrunk = DiTTrunk<Width, Depth, NumHeads, LinearInit<init::UniformFanIn>>;
 
 // The published sizes on ImageNet, for an encoder's token of `Dim` values, on a grid of 16 (256 pixels) or 32 (512).
-template <int Dim, int Grid = 16> using ImageNetTokens = LatentTokens<Grid, Dim, 1000>;
 template <int Dim = 768, int Grid = 16> using DiT_S = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<384, 12, 6>>;
 template <int Dim = 768, int Grid = 16> using DiT_B = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<768, 12, 12>>;
 template <int Dim = 768, int Grid = 16> using DiT_L = DiT<ImageNetTokens<Dim, Grid>, DiTTrunk<1024, 24, 16>>;

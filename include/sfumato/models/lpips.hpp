@@ -30,6 +30,9 @@ template <int Width> struct ChannelWeights {
   static constexpr void parameters(auto& self, auto&& visit) { visit("model.1.weight", self.weight); }
 };
 
+/// Features scaled to a root mean square of 1 over their channels: sqrt(width) times a vector of length 1; where all are 0, 0.
+template <class Ctx, AnyValue X> constexpr auto unit_features(Ctx& ctx, const X& x) { return ops::norm<NormKind::rms>(ctx, x, None{}, None{}, 1e-20); }
+
 }  // namespace layer
 
 /// VGG16's convolutions in five slices, each after the first behind a pooling of 2 x 2; `Width` of the first, 64 in the published one.
@@ -113,9 +116,7 @@ template <int Width = 64> struct LPIPS {
   }
   template <class Ctx, AnyValue X, AnyValue Y, class Lin> static constexpr auto distance(Ctx& ctx, const X& x, const Y& y, const Lin& lin) {
     constexpr int width = width_of<typename X::shape>;
-    // A root mean square norm is sqrt(width) times as long as a unit vector; 1e-20: where all channels are 0, so is the result.
-    const auto unit = [&ctx](const auto& v) { return ops::norm<NormKind::rms>(ctx, v, None{}, None{}, 1e-20); };
-    const auto d = ops::subtract(ctx, unit(x), unit(y));
+    const auto d = ops::subtract(ctx, layer::unit_features(ctx, x), layer::unit_features(ctx, y));
     return ops::scale(ctx, 1.0 / width, ops::mean_all(ctx, ops::linear(ctx, ops::multiply(ctx, d, d), lin.weight, None{})));
   }
 };

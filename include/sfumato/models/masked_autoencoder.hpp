@@ -1,5 +1,5 @@
 // A masked autoencoder (He et al. 2022), which trains a vision encoder on images alone: it sees some patches and tells what the others
-// hold. Parameter names are those of the published checkpoints.
+// hold. Parameter names are those of the published checkpoints; the decoder is without their class token.
 #pragma once
 
 #include <sfumato/models/vision_encoder.hpp>

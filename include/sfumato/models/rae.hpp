@@ -1,6 +1,7 @@
 // A representation autoencoder and the diffusion between its halves: Zheng et al., arXiv 2510.11690.
 #pragma once
 
+#include <sfumato/models/dit.hpp>
 #include <sfumato/models/latent_scale.hpp>
 #include <sfumato/models/vit_decoder.hpp>
 

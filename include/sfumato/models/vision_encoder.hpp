@@ -123,7 +123,8 @@ template <int Size = 224> using DINOv2_L = DINOv2<1024, 24, Size>;
 /// SigLIP2's vision tower, without its pooling head.
 using SigLIP2_B = VisionEncoder<EncoderInput<256, 16, 16, Interpolation::cubic, HalfColours>, Transformer<768, 12, LayerNorm, GELUTanh>, LayerNormNoAffine, false>;
 
-/// DINO's ViT-S/8 (Caron et al. 2021) as RAE's discriminator has it, under its own published names.
+/// DINO's ViT-S/8 (Caron et al. 2021) as RAE's discriminator has it, under its own published names. The published code also sets the keys' biases
+/// to zero, which changes nothing: they add the same number to all of a query's scores.
 using DINO_S8 = VisionEncoder<EncoderInput<224, 8>, Transformer<384, 12, LayerNorm, GELUTanh, Heads<6>>, LayerNorm, true>;
 
 /// MAE's encoder on whole images; its layer norms add 1e-12 (Hugging Face's port).

@@ -2,7 +2,7 @@
 // Official weights: `rae_decoder_names` in train/official_names.hpp.
 #pragma once
 
-#include <sfumato/models/dit.hpp>
+#include <sfumato/models/latent_tokens.hpp>
 #include <sfumato/models/vision_encoder.hpp>
 
 SFUMATO_BEGIN
@@ -11,6 +11,7 @@ SFUMATO_BEGIN
 /// without meaning stands in front, as in MAE; positions are a fixed sine-cosine table. `ColourLaw` is the encoder's.
 template <class Input, class Trunk, int Patch, class ColourLaw = ImageNetColours> struct ViTDecoder {
   static constexpr int width = Trunk::width, tokens = Input::tokens, token_dim = Input::token_dim, channels = int(ColourLaw::mean.size()), side = Input::grid * Patch;
+  static constexpr int prefix = 1;  ///< tokens in front: the class token
   using LatentShape = Shape<dynamic, tokens, token_dim>;
   using ImageShape = Shape<dynamic, channels, side, side>;
   using Init = typename Trunk::Init;

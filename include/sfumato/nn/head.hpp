@@ -59,8 +59,8 @@ template <int Width, int Depth, int NumHeads = (Width >= 128 ? Width / 128 : 1),
         if constexpr (is_none<decltype(projector)>) return trunk.activate(ctx, told);
         else return trunk.activate(ctx, projector(ctx, told));
       }();
-      const auto seen_wide = trunk.template blocks_between<0, Depth>(ctx, x_embedder(ctx, tokens), condition);
-      return final_layer.activated(ctx, trunk.drop_context(ctx, seen_wide), condition);
+      const auto painted = trunk.template blocks_between<0, Depth>(ctx, x_embedder(ctx, tokens), condition);
+      return final_layer.activated(ctx, trunk.drop_context(ctx, painted), condition);
     }
   };
 };

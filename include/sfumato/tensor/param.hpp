@@ -76,13 +76,17 @@ template <class S, class I, bool F> struct IsParam<Param<S, I, F>> : std::true_t
 template <class T> struct IsArray : std::false_type {};
 template <class T, std::size_t N> struct IsArray<std::array<T, N>> : std::true_type {};
 
-template <class Visit> struct Walk {
+struct Parameters {
+  template <class M> static constexpr bool wants = IsParam<M>::value;
+};
+/// Goes through a model's parts to those that are wanted.
+template <class Wanted, class Visit> struct Walk {
   Visit& visit;
   template <class Member> constexpr void operator()(const char*, Member& member) const {
     using M = std::remove_const_t<Member>;
-    if constexpr (IsParam<M>::value) visit(member);
+    if constexpr (Wanted::template wants<M>) visit(member);
     else if constexpr (IsArray<M>::value) for (auto& each : member) (*this)("", each);
-    else if constexpr (!is_none<M>) M::parameters(member, *this);
+    else if constexpr (!IsParam<M>::value && !is_none<M>) M::parameters(member, *this);
   }
 };
 
@@ -108,7 +112,7 @@ concept IsParam = detail::IsParam<T>::value;
 
 /// Calls `visit(param)` for every parameter of `model`, in the order of its checkpoint.
 template <class Model, class Visit> constexpr void for_each_parameter(Model& model, Visit&& visit) {
-  detail::Walk<std::remove_reference_t<Visit>>{visit}("", model);
+  detail::Walk<detail::Parameters, std::remove_reference_t<Visit>>{visit}("", model);
 }
 /// Calls `visit(name, param)`; names are the checkpoint's keys, e.g. "blocks.0.attn.qkv.weight".
 template <class Model, class Visit> void for_each_named_parameter(Model& model, Visit&& visit) {
