@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -520,8 +521,34 @@ TEST_CASE("turns: in bf16 too") {
   Cpu cpu(1);
   const Weights<Encoder, Cpu, bf16> encoder(cpu, 1);
   const auto trainer = turns<bf16>(cpu, encoder, 0, 0);
-  StepResult last{};
-  for (int i = 0; i < 3; ++i) last = trainer->step(Waves{});
-  CHECK(std::isfinite(last.loss));
-  CHECK(trainer->discriminator_loss() > 0);
+  const Weights<Encoder, Cpu> same(cpu, 1);
+  const auto single = turns<float>(cpu, same, 0, 0);
+  for (int i = 0; i < 3; ++i) CHECK(trainer->step(Waves{}).loss == doctest::Approx(single->step(Waves{}).loss).epsilon(i == 0 ? 0.05 : 0.3));  // which drift apart
+  CHECK(trainer->discriminator_loss() == doctest::Approx(single->discriminator_loss()).epsilon(0.1));
+}
+
+TEST_CASE("turns: the same bits on any number of threads, and no memory taken once all have begun") {
+  Cpu one(1), more(3);
+  const Weights<Encoder, Cpu> of_one(one, 1), of_more(more, 1);
+  const auto a = turns(one, of_one), b = turns(more, of_more);
+  for (int i = 0; i < 4; ++i) CHECK(a->step(Waves{}).loss == b->step(Waves{}).loss);
+  CHECK(all_of(*a) == all_of(*b));
+  const auto taken = [&] { return a->workspace().allocations() + a->discriminator().workspace().allocations(); };
+  const Index before = taken();
+  for (int i = 0; i < 3; ++i) a->step(Waves{});
+  CHECK(taken() == before);
+}
+
+TEST_CASE("turns: what is not finite says whose step it was, and a missing network which") {
+  Cpu cpu(1);
+  const Weights<Encoder, Cpu> encoder(cpu, 1);
+  const auto trainer = turns(cpu, encoder, 0, 5);
+  trainer->step(Waves{});
+  auto& heads = trainer->discriminator();
+  heads.weights().upload(std::vector<float>(16, std::numeric_limits<float>::infinity()), heads.model().heads[0].leave.bias.offset);
+  check_error([&] { trainer->step(Waves{}); }, "non-finite-loss", {"discriminator", "decoder's step 2"});
+  check_error([&] { trainer->step(Waves{}); }, "train-options", {"after 2 steps", "discriminator has done 1"});
+  using Plain = DecoderObjective<Encoder, Cpu, float, Distance<Cpu, float>>;
+  check_error([&] { Plain{}.validate(); }, "objective-options", {"the encoder"});
+  check_error([&] { Plain{.encoder = &encoder}.validate(); }, "objective-options", {"the network whose features"});
 }

@@ -135,6 +135,7 @@ TEST_CASE("latent objective: a run that is interrupted and resumed is the uninte
   CHECK(elements(frozen.encoder) == before);
   CHECK(elements(frozen.scale) == scales);
 
+  check_error([&] { LatentTrainer<>(device, {}, tiny_options()); }, "objective-options", {"the encoder"});
   Cpu more(3);  // what tells an encoder apart is the same on any number of threads
   const Frozen elsewhere(more);
   LatentTrainer<> third(more, elsewhere.objective(), tiny_options());

@@ -71,6 +71,19 @@ struct Reader {
 
 }  // namespace
 
+TEST_CASE("latent statistics: numbers that single precision does not have are refused") {
+  Reader reader;
+  const std::vector<double> large(size, 1e38), none(size, 0), larger(size, 1e80);
+  const auto write = [&](const std::vector<double>& mean, const std::vector<double>& var) {
+    const std::vector<io::TensorToWrite> tensors{{"mean", io::Dtype::f64, {4, 3, 3}, mean.data(), {}}, {"var", io::Dtype::f64, {4, 3, 3}, var.data(), {}}};
+    io::write_safetensors(reader.path, tensors, {});
+  };
+  write(large, none);
+  check_error([&] { read_statistics(reader.path, reader.scale); }, "latent-statistics", {reader.path.string(), "-3.16228e+40", "too large"});
+  write(none, larger);
+  check_error([&] { read_statistics(reader.path, reader.scale); }, "latent-statistics", {"1e+40", "too large"});
+}
+
 TEST_CASE("latent statistics: mean and biased variance of every element, in any parts") {
   const auto all = latents(500);
   const Moments expected = two_passes(all);

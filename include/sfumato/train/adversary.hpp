@@ -46,6 +46,7 @@ template <class Discriminator, Backend B, Element E> struct AdversarialLoss {
   const Discriminator* model = nullptr;
   const Array<B, E>* weights = nullptr;
 
+  /// images: (batch, channels, side, side) in [-1, 1], of any side. A wide scalar; its gradient flows to them alone.
   template <class Ctx, AnyValue X> auto operator()(Ctx& ctx, const X& images) const {
     auto frozen = ctx.frozen(network->values()), heads = ctx.frozen(*weights);
     return ops::scale(ctx, -1, ops::mean_all(ctx, (*model)(frozen, heads, network->model(), augment(ctx, images, 0))));
@@ -107,6 +108,8 @@ template <class Encoder, class Decoder, class Discriminator, class Distance, Bac
     iterate_power(discriminator_.workspace(), discriminator_.model(), discriminator_.weights(), discriminator_.ema1(), discriminator_.ema2());
   }
 
+  /// A step of the decoder's, whose result it returns, and, once it is time, one of the discriminator's. Throws what Trainer::step does, naming whose
+  /// step it was; after an error of the discriminator's the decoder is a step ahead, and nothing but loading a checkpoint goes on from there.
   template <TrainingData<E> Data> StepResult step(const Data& data, bool more = false) {
     const Index from = discriminator_.objective.from, done = std::max<Index>(0, generator_.step_count() - from);
     check(discriminator_.step_count() == done, "train-options", "after ", generator_.step_count(), " steps the discriminator has done ", discriminator_.step_count(), ", expected ", done, " as it begins after ", from);
@@ -115,13 +118,20 @@ template <class Encoder, class Decoder, class Discriminator, class Distance, Bac
     if (generator_.step_count() > from) {
       discriminator_.objective.weights = &generator_.working(generator_.weights());
       iterate_power(discriminator_.workspace(), discriminator_.model(), discriminator_.weights(), discriminator_.ema1(), discriminator_.ema2());
-      discriminator_loss_ = discriminator_.step(data, more).loss;
+      try {
+        discriminator_loss_ = discriminator_.step(data, more).loss;
+      } catch (const Error& error) {
+        if (error.id() != "non-finite-loss") throw;
+        throw Error(error.id(), text("the discriminator's loss or gradient at the decoder's step ", generator_.step_count(), " is not finite: ", error.what()));
+      }
     }
     return result;
   }
-  /// The discriminator's loss in the last step; 0 before its first.
+  /// The discriminator's loss in the last step; 0 before the first that was made here.
   double discriminator_loss() const { return discriminator_loss_; }
 
+  /// For a log: calls visit(name, value).
+  template <class Visit> void for_each_figure(Visit&& visit) const { visit("discriminator_loss", discriminator_loss_); }
   /// Calls visit(prefix, trainer) for both, the decoder's first.
   template <class Visit> void for_each_part(Visit&& visit) {
     visit(std::string(), generator_);

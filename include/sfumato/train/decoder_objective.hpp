@@ -17,10 +17,10 @@ enum class NoiseLaw { uniform, half_normal };
 
 /// The reconstruction of images from the latents of a frozen encoder, to which noise is added so that the decoder forgives what
 /// diffusion gets wrong: L1 + perceptual distance, and from some step on an adversary's opinion, weighed by how strongly each moves the decoder's
-/// last layer. `Distance` is called (ctx, images, real images), `Adversary`, unless it is None, (ctx, images); both give scalars.
+/// last layer: in each micro-batch by its own. `Distance` is called (ctx, images, real images), `Adversary`, unless it is None, (ctx, images); both give scalars.
 template <class Encoder, Backend B, Element E, class Distance, class Adversary = None> struct DecoderObjective {
-  const Weights<Encoder, B, E>* encoder;  ///< outlives the objective
-  Distance distance;
+  const Weights<Encoder, B, E>* encoder = nullptr;  ///< outlives the objective
+  Distance distance = {};
   Adversary adversary = {};
   double tau = 0.8;                ///< the strength of the noise on latents; 0: none
   NoiseLaw law = NoiseLaw::uniform;
@@ -44,8 +44,10 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
       if (adaptive_weight) visit("objective.adaptive_weight", *adaptive_weight);
     }
   }
-  /// Throws Error("objective-options") for values that mean nothing.
+  /// Throws Error("objective-options") for values that mean nothing, and where a network is missing.
   void validate() const {
+    check(encoder != nullptr, "objective-options", "a decoder's objective needs the encoder whose latents it reads, found none");
+    if constexpr (requires { distance.validate(); }) distance.validate();
     for (const auto& [value, what] : {std::pair{tau, "tau"}, {perceptual_weight, "perceptual_weight"}, {adversarial_weight, "adversarial_weight"}, {largest_adaptive_weight, "largest_adaptive_weight"}, {adaptive_weight.value_or(0), "adaptive_weight"}})
       check(std::isfinite(value) && value >= 0, "objective-options", what, " must be finite and not negative, found ", value);
     check(adversarial_from >= 0, "objective-options", "adversarial_from must not be negative, found ", adversarial_from);
@@ -58,7 +60,10 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     validate();
     const auto seen = decoder.features(ctx, noised(ctx, frozen_latents(ctx, *encoder, images)));
     const auto made = Decoder::template denormalise<Range::signed_unit>(ctx, decoder.pixels(ctx, seen));
-    const auto reconstruction = [&](Ctx& c, const auto& x) { return ops::combine(c, 0.5, l1(c, x, images), perceptual_weight, distance(c, x, images)); };
+    const auto reconstruction = [&](Ctx& c, const auto& x) {
+      if (perceptual_weight == 0) return ops::scale(c, 0.5, l1(c, x, images));
+      return ops::combine(c, 0.5, l1(c, x, images), perceptual_weight, distance(c, x, images));
+    };
     if constexpr (is_none<Adversary>) {
       return reconstruction(ctx, made);
     } else {

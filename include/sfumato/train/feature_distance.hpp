@@ -9,13 +9,15 @@ SFUMATO_BEGIN
 /// Squared distance of the features of a frozen network, each place's scaled to length 1, summed over channels, averaged over places and
 /// samples, added up over the blocks `Blocks`: LPIPS (Zhang et al. 2018) before its channels are weighed, for networks of one's own. `Net`
 /// has `taps<Blocks...>(ctx, images)`: Classifier, VisionEncoder.
-template <class Net, Backend B, Element E, int... Blocks> struct FeatureDistance {
-  const Weights<Net, B, E>* net;  ///< outlives the distance
+template <class Net, Backend B, Element E, int... Blocks> requires (sizeof...(Blocks) > 0) struct FeatureDistance {
+  const Weights<Net, B, E>* net = nullptr;  ///< outlives the distance
 
+  /// Throws Error("objective-options") without a network.
+  void validate() const { check(net != nullptr, "objective-options", "a perceptual distance needs the network whose features it compares, found none"); }
   template <class Visit> void for_each_option(Visit&& visit) const {
-    Index all = 1;
-    ((all = all * 100 + Blocks), ...);
-    visit("distance.blocks", all);
+    std::string blocks;
+    ((blocks += text(blocks.empty() ? "" : ",", Blocks)), ...);
+    visit("distance.blocks", blocks);
     visit("distance.weights", detail::fingerprint(*net));
   }
   /// x, y: images in [-1, 1]. A wide scalar; its gradient flows to x alone.
@@ -28,10 +30,9 @@ template <class Net, Backend B, Element E, int... Blocks> struct FeatureDistance
         return net->model().template taps<Blocks...>(frozen, net->model().template normalise<Range::signed_unit>(frozen, images));
       else return net->model().template taps<Blocks...>(frozen, images);
     };
-    // Root mean square norms of (places, channels): the mean over channels of their squared difference is the sum of unit vectors'.
+    // The mean over channels of their squared difference is the sum over those of unit vectors.
     const auto distance = [&](const auto& a, const auto& b) {
-      const auto unit = [&](const auto& v) { return ops::norm<NormKind::rms>(ctx, v, None{}, None{}, 1e-20); };
-      return ops::weighted_mse(ctx, unit(a), unit(b), std::span<const double>{weight.data(), weight.size()});
+      return ops::weighted_mse(ctx, layer::unit_features(ctx, a), layer::unit_features(ctx, b), std::span<const double>{weight.data(), weight.size()});
     };
     const auto of_x = features(x), of_y = features(ops::stop_gradient(ctx, y));
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -44,8 +45,10 @@ template <class Net, Backend B, Element E, int... Blocks> struct FeatureDistance
 
 /// LPIPS as a decoder's `Distance`, with weights that are read from files.
 template <class Model, Backend B, Element E> struct PerceptualDistance {
-  const Weights<Model, B, E>* net;  ///< outlives the distance
+  const Weights<Model, B, E>* net = nullptr;  ///< outlives the distance
 
+  /// As FeatureDistance's.
+  void validate() const { check(net != nullptr, "objective-options", "a perceptual distance needs the network whose features it compares, found none"); }
   template <class Visit> void for_each_option(Visit&& visit) const { visit("distance.weights", detail::fingerprint(*net)); }
   /// x, y: images in [-1, 1]. A wide scalar; its gradient flows to x alone.
   template <class Ctx, AnyValue X, AnyValue Y> auto operator()(Ctx& ctx, const X& x, const Y& y) const {

@@ -18,8 +18,8 @@ template <class Ctx, class Encoder, Backend B, Element E, AnyValue X> auto froze
 template <class Encoder, class Inner, Backend B, Element E> struct LatentObjective {
   using Scale = LatentScale<Encoder::tokens, Encoder::token_dim>;
 
-  const Weights<Encoder, B, E>* encoder;  ///< both outlive the objective
-  const Weights<Scale, B, E>* scale;
+  const Weights<Encoder, B, E>* encoder = nullptr;  ///< both outlive the objective
+  const Weights<Scale, B, E>* scale = nullptr;
   Inner inner = {};
 
   template <class Visit> void for_each_option(Visit&& visit) const {
@@ -27,8 +27,9 @@ template <class Encoder, class Inner, Backend B, Element E> struct LatentObjecti
     visit("objective.encoder", detail::fingerprint(*encoder));
     visit("objective.latents", detail::fingerprint(*scale));
   }
-  /// As `Inner` does.
+  /// As `Inner` does; throws Error("objective-options") without an encoder or its latents' scale.
   void validate() const {
+    check(encoder != nullptr && scale != nullptr, "objective-options", "an objective in latents needs ", encoder == nullptr ? "the encoder that they are of" : "their scale", ", found none");
     if constexpr (requires { inner.validate(); }) inner.validate();
   }
   /// images: in [-1, 1], (batch, channels, side, side); labels as `Inner` takes them. A wide scalar.

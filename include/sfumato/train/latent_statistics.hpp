@@ -10,7 +10,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
+#include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 SFUMATO_BEGIN
@@ -48,9 +51,9 @@ template <int Tokens, int Dim> class LatentStatistics {
     for (double& v : out) v /= double(count_);
     return out;
   }
-  /// Writes "mean", unless it is to be left out, and "var" as the published files have them: (Dim, side, side). Throws
-  /// Error("latent-statistics") before anything was added.
-  void save(const std::filesystem::path& path, bool with_mean = true) const {
+  /// Writes "mean", unless it is to be left out, and "var" as the published files have them: (Dim, side, side); as metadata the number of
+  /// samples and `more`. Throws Error("latent-statistics") before anything was added.
+  void save(const std::filesystem::path& path, bool with_mean = true, std::map<std::string, std::string> more = {}) const {
     check(count_ > 0, "latent-statistics", "there are no latents to write statistics of to ", path.string());
     constexpr int side = ops::square_side<Tokens>;
     require<rule::SquarePlaces<Tokens, side * side>>();
@@ -64,7 +67,8 @@ template <int Tokens, int Dim> class LatentStatistics {
     std::vector<io::TensorToWrite> tensors;
     if (with_mean) tensors.push_back({"mean", io::Dtype::f32, {Dim, side, side}, mean.data(), {}});
     tensors.push_back({"var", io::Dtype::f32, {Dim, side, side}, var.data(), {}});
-    io::write_safetensors(path, tensors, {{"samples", std::to_string(count_)}});
+    more["samples"] = std::to_string(count_);
+    io::write_safetensors(path, tensors, more);
   }
 
  private:
@@ -73,21 +77,21 @@ template <int Tokens, int Dim> class LatentStatistics {
 };
 
 /// Fills a LatentScale from a file of "mean" and "var", (Dim, side, side) each: a missing mean is 0, a missing variance 1. Throws
-/// Error("checkpoint-mismatch") for other shapes and other tensors, and Error("latent-statistics") for a variance that is negative or not a number.
+/// Error("checkpoint-mismatch") for other shapes and other tensors, and Error("latent-statistics") for a variance that is negative, and for what is not a number or beyond those of E.
 template <int Tokens, int Dim, class B, class E> void read_statistics(const std::filesystem::path& path, Weights<LatentScale<Tokens, Dim>, B, E>& into) {
   const io::SafetensorsFile file(path);
   constexpr std::size_t size = std::size_t(Tokens) * std::size_t(Dim);
-  std::string differences;
+  detail::Differences differences;
   for (const std::string& name : file.names()) {
     const auto& shape = file.at(name).shape;
     const bool known = name == "mean" || name == "var";
-    if (!known) differences += "\n  extra: " + name + " " + detail::shape_list(shape);
+    if (!known) differences.add("extra", name, detail::shape_list(shape));
     else if (shape.size() != 3 || shape[0] != Dim || shape[1] != shape[2] || shape[1] * shape[2] != Tokens)
-      differences += "\n  shape: " + name + text(" expected ", Dim, " channels of ", Tokens, " places in a square, found ") + detail::shape_list(shape);
-    else if (!detail::is_float(file.at(name).dtype)) differences += "\n  type: " + name + " expected a floating-point type";
+      differences.add("shape", name, "expected ", Dim, " channels of ", Tokens, " places in a square, found ", detail::shape_list(shape));
+    else if (!detail::is_float(file.at(name).dtype)) differences.add("type", name, "expected a floating-point type");
   }
-  if (!file.contains("mean") && !file.contains("var")) differences += "\n  missing: mean or var, at least one of them";
-  check(differences.empty(), "checkpoint-mismatch", path.string(), " does not hold these latents' statistics:", differences);
+  if (!file.contains("mean") && !file.contains("var")) differences.add("missing", "mean or var,", "at least one of them");
+  differences.require_none(path.string(), "does not hold these latents' statistics");
 
   const auto read = [&](const char* name, double otherwise) {
     std::vector<double> values(size, otherwise), placed(size);
@@ -103,13 +107,17 @@ template <int Tokens, int Dim, class B, class E> void read_statistics(const std:
   const auto mean = read("mean", 0);
   auto deviation = read("var", 1);
   std::vector<E> shift(size), scale(size), back(size), offset(size);
+  const auto element = [&](double value) {
+    check(std::abs(value) <= double(std::numeric_limits<compute_t<E>>::max()), "latent-statistics", path.string(), " holds a mean or variance that needs ", value, ", too large for these elements");
+    return static_cast<E>(value);
+  };
   for (std::size_t i = 0; i < size; ++i) {
     check(deviation[i] >= 0, "latent-statistics", path.string(), " holds a variance of ", deviation[i]);
     deviation[i] = std::sqrt(deviation[i] + Scale::epsilon);
-    scale[i] = static_cast<E>(1 / deviation[i]);
-    shift[i] = static_cast<E>(-mean[i] / deviation[i]);
-    back[i] = static_cast<E>(deviation[i]);
-    offset[i] = static_cast<E>(mean[i]);
+    scale[i] = element(1 / deviation[i]);
+    shift[i] = element(-mean[i] / deviation[i]);
+    back[i] = element(deviation[i]);
+    offset[i] = element(mean[i]);
   }
   auto& values = into.values();
   const Scale& places = into.model();

@@ -28,7 +28,7 @@ struct LoopOptions {
   double seconds = 0;                    ///< also stop after so many seconds; 0: no limit
   std::filesystem::path checkpoint = {}; ///< where to save; empty: nowhere
   Index checkpoint_every = 1000;         ///< steps between saves; one at the end in any case
-  std::filesystem::path log = {};        ///< CSV of step, loss, gradient norm, rate, samples/s; appended to on resume
+  std::filesystem::path log = {};        ///< CSV of step, loss, gradient norm, rate, samples/s and what `for_each_figure` tells; appended to on resume
   Index report_every = 50;
 };
 
@@ -54,14 +54,15 @@ class InterruptGuard {
 
 namespace detail {
 /// Drops rows of steps after `step` (an earlier run got further than its checkpoint) and opens the log to go on.
-inline std::ofstream open_log(const std::filesystem::path& path, Index step) {
-  std::string kept = "step,loss,gradient_norm,learning_rate,samples_per_second\n";
+inline std::ofstream open_log(const std::filesystem::path& path, Index step, const std::string& columns) {
+  const auto commas = [](const std::string& row) { return std::count(row.begin(), row.end(), ','); };
+  std::string kept = columns + "\n";
   if (step > 0) {
     std::ifstream old(path);
     std::string line;
     std::getline(old, line);
     while (std::getline(old, line))
-      if (std::count(line.begin(), line.end(), ',') == 4 && std::atoll(line.c_str()) <= step) kept += line + "\n";  // a torn row is dropped
+      if (commas(line) == commas(columns) && std::atoll(line.c_str()) <= step) kept += line + "\n";  // a torn row is dropped
   }
   io::AtomicFile rewritten(path);
   rewritten.write(kept);
@@ -70,6 +71,10 @@ inline std::ofstream open_log(const std::filesystem::path& path, Index step) {
   log.imbue(std::locale::classic());
   check(log.good(), "log", "cannot write ", path.string(), ": ", io::detail::system_message(errno));
   return log;
+}
+/// Calls visit(name, value) for what a trainer has to tell besides its steps' results.
+template <class T, class Visit> void for_each_figure(const T& trainer, Visit&& visit) {
+  if constexpr (requires { trainer.for_each_figure(visit); }) trainer.for_each_figure(visit);
 }
 }  // namespace detail
 
@@ -82,7 +87,11 @@ template <class T, class Data> Ended run_training(T& trainer, const Data& data, 
   check(options.seconds >= 0, "train-options", "the time limit must not be negative, found ", options.seconds, " s");
   InterruptGuard guard;
   std::ofstream log;
-  if (!options.log.empty()) log = detail::open_log(options.log, trainer.step_count());
+  if (!options.log.empty()) {
+    std::string columns = "step,loss,gradient_norm,learning_rate,samples_per_second";
+    detail::for_each_figure(trainer, [&](const char* name, double) { columns += text(',', name); });
+    log = detail::open_log(options.log, trainer.step_count(), columns);
+  }
   const auto start = Clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   const Index first = trainer.step_count();
@@ -108,7 +117,11 @@ template <class T, class Data> Ended run_training(T& trainer, const Data& data, 
     const bool last = stop || result.step == options.steps;
     const double elapsed = seconds(), done = double(result.step - first);
     const double speed = done * double(trainer.options().batch) / elapsed;
-    if (log.is_open()) log << result.step << ',' << result.loss << ',' << result.gradient_norm << ',' << result.learning_rate << ',' << speed << '\n';
+    if (log.is_open()) {
+      log << result.step << ',' << result.loss << ',' << result.gradient_norm << ',' << result.learning_rate << ',' << speed;
+      detail::for_each_figure(trainer, [&](const char*, double value) { log << ',' << value; });
+      log << '\n';
+    }
     if (last || result.step % options.report_every == 0) {
       if (log.is_open() && !log.flush()) {
         const int reason = errno;  // read before a message is made

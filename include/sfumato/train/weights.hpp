@@ -5,6 +5,9 @@
 #include <sfumato/tensor/param.hpp>
 #include <sfumato/tensor/tensor.hpp>
 
+#include <charconv>
+#include <string>
+
 SFUMATO_BEGIN
 
 /// A bound model and one flat buffer of its parameters.
@@ -32,9 +35,11 @@ template <class Model, Backend B, Element E = float> class Weights {
 };
 
 namespace detail {
-/// What tells frozen weights apart, as an option of a run: their squared norm.
-template <class Model, Backend B, Element E> double fingerprint(const Weights<Model, B, E>& weights) {
-  return Kernels<B>::squared_norm(weights.values().backend(), weights.size(), weights.data());
+/// What tells frozen weights apart, as an option of a run: their squared norm, to ten digits, since instruction sets and devices sum in other orders.
+template <class Model, Backend B, Element E> std::string fingerprint(const Weights<Model, B, E>& weights) {
+  char digits[32];
+  const double norm = Kernels<B>::squared_norm(weights.values().backend(), weights.size(), weights.data());
+  return {digits, std::to_chars(digits, digits + sizeof digits, norm, std::chars_format::scientific, 9).ptr};
 }
 }  // namespace detail
 

@@ -38,6 +38,24 @@ inline bool belongs_to_another_part(std::string_view name, const std::vector<std
   return has_parts && another;
 }
 
+/// What a file has otherwise than expected, a line each; of very many the first and their number.
+class Differences {
+ public:
+  /// `name` may be anything that a file holds.
+  template <class... What> void add(const char* kind, const std::string& name, const What&... what) {
+    if (++count_ <= most) lines_ += text("\n  ", kind, ": ", io::detail::printable(name), " ", what...);
+  }
+  /// Throws Error("checkpoint-mismatch") with all of them, if there are any.
+  void require_none(const std::string& path, const char* otherwise) const {
+    check(count_ == 0, "checkpoint-mismatch", path, " ", otherwise, ":", lines_, count_ > most ? text("\n  and ", count_ - most, " more") : std::string());
+  }
+
+ private:
+  static constexpr Index most = 1000;  // a large model's parameters have as many names
+  std::string lines_;
+  Index count_ = 0;
+};
+
 struct IgnoreNone {
   bool operator()(std::string_view) const { return false; }
 };
@@ -46,21 +64,21 @@ struct IgnoreNone {
 template <class Ignored = IgnoreNone>
 void require_same_parameters(const io::SafetensorsFile& file, const std::string& path, const std::vector<ParameterInfo>& table,
                              const std::vector<std::string>& prefixes, const Ignored& ignored = {}) {
-  std::string differences;
+  Differences differences;
   std::set<std::string> known;
   for (const std::string& prefix : prefixes)
     for (const ParameterInfo& p : table) {
       const std::string name = prefix + p.name;
       known.insert(name);
-      if (!file.contains(name)) differences += "\n  missing: " + name + " " + shape_list(p.shape);
+      if (!file.contains(name)) differences.add("missing", name, shape_list(p.shape));
       else if (const auto& found = file.at(name).shape; found != p.shape)
-        differences += "\n  shape: " + name + " expected " + shape_list(p.shape) + ", found " + shape_list(found);
+        differences.add("shape", name, "expected ", shape_list(p.shape), ", found ", shape_list(found));
       else if (const auto dtype = file.at(name).dtype; !is_float(dtype))
-        differences += "\n  type: " + name + " expected a floating-point type, found " + std::string(io::dtype_name(dtype));
+        differences.add("type", name, "expected a floating-point type, found ", io::dtype_name(dtype));
     }
   for (const std::string& name : file.names())
-    if (!known.contains(name) && !ignored(name) && !belongs_to_another_part(name, prefixes)) differences += "\n  extra: " + name + " " + shape_list(file.at(name).shape);
-  check(differences.empty(), "checkpoint-mismatch", path, " does not hold this model's parameters:", differences);
+    if (!known.contains(name) && !ignored(name) && !belongs_to_another_part(name, prefixes)) differences.add("extra", name, shape_list(file.at(name).shape));
+  differences.require_none(path, "does not hold this model's parameters");
 }
 
 template <class B, class E>
