@@ -3,6 +3,7 @@
 #include "../common/fashion_classifier.hpp"
 #include "../common/device.hpp"
 #include "../common/fashion.hpp"
+#include "../common/fashion_score.hpp"
 #include "../common/program.hpp"
 #include "../common/progress.hpp"
 
@@ -16,30 +17,9 @@ namespace {
 
 template <class B, class E> using Trained = Trainer<example::FashionClassifier, example::FashionImage, Classification, B, E>;
 
-/// Share of test images that the moving average names correctly.
-double accuracy(auto& trainer, const io::ImageDataset& dataset) {
-  const ImageSource source(dataset);
-  source.require_shape<example::FashionImage>();  // `load` writes as many values as the data set says
-  auto run = trainer.run(trainer.ema1());
-  Index right = 0;
-  for (Index first = 0; first < source.size(); first += 500) {
-    const Index n = std::min<Index>(500, source.size() - first);
-    std::vector<int> labels(static_cast<std::size_t>(n));
-    const auto images = ops::input_from<example::FashionImage>(run, n, [&](auto* out) {
-      for (Index b = 0; b < n; ++b) labels[static_cast<std::size_t>(b)] = source.load(first + b, false, out + b * 784);
-    });
-    std::vector<float> logits(static_cast<std::size_t>(n * 10));
-    ops::output(run, trainer.model()(run, images), std::span(logits));
-    for (Index b = 0; b < n; ++b) {
-      const auto row = logits.begin() + b * 10;
-      right += std::max_element(row, row + 10) - row == labels[static_cast<std::size_t>(b)];
-    }
-  }
-  return double(right) / double(source.size());
-}
-
 struct Arguments : example::DeviceArguments {
-  std::filesystem::path data, out = "fashion_classifier.safetensors";
+  std::string data;
+  std::filesystem::path out = "fashion_classifier.safetensors";
   double epochs = 10;
   TrainOptions options{.batch = 128, .learning_rate = 2e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1,
                        .ema1 = 0.998, .ema2 = 0.99, .flip = true};
@@ -49,7 +29,8 @@ struct Arguments : example::DeviceArguments {
 void run(Arguments a) {
   check(std::isfinite(a.epochs) && a.epochs > 0, "options", "--epochs must be finite and positive, found ", a.epochs);
   example::require_writable(a.out);
-  const auto train = io::load_fashion_mnist(a.data, io::Split::train), test = io::load_fashion_mnist(a.data, io::Split::test);
+  const std::string folder = example::fashion_or_bundled(a.data);
+  const auto train = io::load_fashion_mnist(folder, io::Split::train), test = io::load_fashion_mnist(folder, io::Split::test);
   ImageSource(test).require_shape<example::FashionImage>();  // before the training, not after it
   const double steps = a.epochs * double(train.size()) / double(a.options.batch);
   check(steps >= 1 && steps < 2147483648.0, "options", "--epochs ", a.epochs, " makes ", steps, " steps of ", a.options.batch,
@@ -59,9 +40,10 @@ void run(Arguments a) {
     using B = std::remove_reference_t<decltype(device)>;
     Trained<B, E> trainer(device, Classification{}, a.options, a.optimiser);
     example::train(trainer, ImageSource(train), {.steps = a.options.total_steps}, "classifier");
-    std::printf("right on the test set: %.2f %%\n", 100 * accuracy(trainer, test));
     save_buffers<B, float>(a.out, parameter_table(trainer.model()), {{"", &trainer.ema1()}}, {});
   });
+  backend::Cpu cpu(a.threads);
+  std::printf("right on the test set: %.2f %%\n", 100 * example::FashionScorer(cpu, test, a.out).accuracy());
 }
 
 }  // namespace
@@ -69,7 +51,7 @@ void run(Arguments a) {
 int main(int argc, char** argv) {
   Arguments a;
   CLI::App app("Trains the Fashion-MNIST classifier that scores generated images");
-  example::add_data_option(app, a.data);
+  app.add_option("--data", a.data, "folder with Fashion-MNIST's four .gz files")->check(example::folder_named);
   app.add_option("--out", a.out, "weights to write")->capture_default_str();
   app.add_option("--epochs", a.epochs, "passes over the training set")->capture_default_str();
   app.add_option("--learning-rate", a.options.learning_rate)->capture_default_str();

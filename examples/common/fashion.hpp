@@ -28,14 +28,15 @@ inline std::string fashion_or_bundled(const std::string& named) {
 }
 #endif
 
+/// For an option's check: an empty name would be taken for one that was not given.
+inline std::string folder_named(const std::string& given) { return given.empty() ? "expected the name of a folder, found an empty one" : ""; }
+
 /// Adds --data.
 inline void add_data_option(CLI::App& app, std::filesystem::path& folder) {
   folder = fashion_folder;
   app.add_option("--data", folder, "folder with Fashion-MNIST's four .gz files")
       ->capture_default_str()
-      ->check([](const std::string& given) {  // else the current folder would be searched
-        return std::string(given.empty() ? "expected the name of a folder, found an empty one" : "");
-      });
+      ->check(folder_named);
 }
 
 /// A dataset's images, (size, channels, height, width) in [-1, 1].

@@ -2,6 +2,7 @@
 // features compare with those of the real test set?
 #pragma once
 
+#include "fashion.hpp"
 #include "fashion_classifier.hpp"
 
 #include <sfumato/backend/cpu/cpu.hpp>
@@ -32,12 +33,8 @@ class FashionScorer {
     sfumato::load_weights(weights, weights_);
     const sfumato::ImageSource source(real);
     source.require_shape<FashionImage>();  // `load` writes as many values as the data set says
-    std::vector<float> images(static_cast<std::size_t>(source.size() * FashionImage::row));
-    std::vector<int> labels(static_cast<std::size_t>(source.size()));
-    for (sfumato::Index i = 0; i < source.size(); ++i)
-      labels[static_cast<std::size_t>(i)] = source.load(i, false, images.data() + i * FashionImage::row);
     std::vector<float> probabilities;
-    accuracy_ = look(images, labels, real_, probabilities);
+    accuracy_ = look(scaled_images(real), real.labels, real_, probabilities);
   }
 
   /// Share of the real test images that the classifier names correctly.

@@ -3,9 +3,17 @@
 
 #include "fashion.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 
 namespace example {
+
+/// Images of `size` pixels that a grid shows at most: a picture of about 4096 x 4096 pixels, and no side beyond 16384.
+inline std::size_t grid_limit(int size, int columns) {
+  const int cell = size + 2;
+  return std::size_t(std::max(1, std::min((1 << 24) / (cell * cell), columns * (16000 / cell))));
+}
 
 /// The data named on the command line; else Fashion-MNIST where Debian puts it; else the bundled sample. Throws Error("dataset") where the
 /// images are not of Size x Size pixels and `Channels`, or have more classes than `classes`.

@@ -43,11 +43,11 @@ inline void add_training_options(CLI::App& command, TrainingArguments& a) {
   command.add_option("--clip", a.train.clip, "largest gradient norm; 0: no clipping")->capture_default_str();
   command.add_option("--ema1", a.train.ema1, "decay of the first moving average, the one that is used afterwards")->capture_default_str();
   command.add_option("--ema2", a.train.ema2)->capture_default_str();
-  command.add_flag("--cosine,!--constant", [&a](std::int64_t times) { a.train.schedule = times > 0 ? Schedule::cosine : Schedule::constant; }, "cosine schedule over --steps, or a constant rate");
+  auto* shape = command.add_flag("--cosine,!--constant", [&a](std::int64_t times) { a.train.schedule = times > 0 ? Schedule::cosine : Schedule::constant; }, "cosine schedule over --steps, or a constant rate");
   command.add_option_function<sfumato::Index>("--linear-from", [&a](const sfumato::Index& step) {
     a.train.schedule = Schedule::linear;
     a.train.hold = step;
-  }, "a constant rate up to this step, then a line to --minimum-rate at --steps");
+  }, "a constant rate up to this step, then a line to --minimum-rate at --steps")->excludes(shape);
   command.add_option("--minimum-rate", a.train.minimum_rate, "where cosine and line end")->capture_default_str();
   command.add_flag("--flip,!--no-flip", a.train.flip, "random horizontal flips");
   command.add_option("--seed", a.train.seed)->capture_default_str();
@@ -127,7 +127,7 @@ sfumato::Index steps_in(double seconds, TrainingArguments& a, const auto& make_t
 /// is enough for, as the rate must have come down when it is up.
 sfumato::Index planned_steps(TrainingArguments& a, const auto& make_trainer, const auto& data) {
   if (a.resume) {
-    if (a.with_changes) return a.loop.steps;
+    if (a.with_changes && a.steps_given) return a.loop.steps;
     const auto metadata = sfumato::io::SafetensorsFile(a.loop.checkpoint).metadata();
     sfumato::Index planned = a.loop.steps;
     if (const auto found = metadata.find("total_steps"); found != metadata.end())
@@ -156,7 +156,7 @@ struct TrainingTitle {
 };
 
 /// Trains as the options say what `make_trainer` makes by them, and returns it. `make_trainer` is called again with `a` changed, where
-/// the schedule's length is found out.
+/// the schedule's length is found out. Throws Error("interrupted") after Ctrl-C, the run saved: what comes next wants a whole one.
 template <class Make, class Data> auto run_trainer(TrainingArguments& a, const TrainingTitle& title, const Make& make_trainer, const Data& data) {
   using namespace sfumato;
   const std::filesystem::path out = a.out;
@@ -182,9 +182,11 @@ template <class Make, class Data> auto run_trainer(TrainingArguments& a, const T
   if (title.macs > 0)
     std::fprintf(stderr, "%.0f images/s: %.1f %% of what a large matrix product does here (%.3g multiply-adds/s); a backward pass is taken for two forward ones\n", speed,
                  100 * double(3 * title.macs + title.frozen_macs) * speed / rate, rate);
-  if constexpr (requires { trainer->discriminator_loss(); }) std::fprintf(stderr, "the discriminator's last loss: %.4g (1 where it tells nothing)\n", trainer->discriminator_loss());
+  if constexpr (requires { trainer->discriminator_loss(); })
+    if (trainer->discriminator_loss() != 0) std::fprintf(stderr, "the discriminator's last loss: %.4g (1 where it tells nothing)\n", trainer->discriminator_loss());
   plot_loss(a.loop.log, out / "loss.png", title.plot, title.log_y);
   std::printf("%s after step %lld; wrote %s, %s, %s\n", name_of(ended), static_cast<long long>(trainer->step_count()), a.loop.checkpoint.c_str(), a.loop.log.c_str(), (out / "loss.png").c_str());
+  check(ended != Ended::interrupted, "interrupted", title.name, ": stopped at step ", trainer->step_count());
   return trainer;
 }
 

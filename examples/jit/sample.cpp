@@ -1,4 +1,5 @@
 // jit sample: a grid of images, and on request each image and one .npz for the field's evaluators.
+#include "../common/images.hpp"
 #include "commands.hpp"
 #include "sampling.hpp"
 
@@ -15,12 +16,6 @@ struct Arguments : SamplingArguments {
   int count = 1, columns = 8;
   std::string grid = "samples.png", images, npz;
 };
-
-/// Images that a grid shows at most: a picture of about 4096 x 4096 pixels, and no side beyond 16384.
-template <class Model> std::size_t grid_limit(int columns) {
-  const int size = image_size<Model> + 2;
-  return std::size_t(std::max(1, std::min((1 << 24) / (size * size), columns * (16000 / size))));
-}
 
 template <class Model> void draw_and_save(const Arguments& a) {
   std::vector<int> labels;
@@ -40,7 +35,7 @@ template <class Model> void draw_and_save(const Arguments& a) {
     for (io::Image& image : as_images<Model>(values)) {
       if (npz) npz->append(image.pixels);
       if (!a.images.empty()) io::write_png(std::filesystem::path(a.images) / (std::to_string(a.first + Index(drawn)) + ".png"), image);
-      if (shown.size() < grid_limit<Model>(a.columns)) shown.push_back(std::move(image));
+      if (shown.size() < grid_limit(image_size<Model>, a.columns)) shown.push_back(std::move(image));
       ++drawn;
     }
   });

@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
   Arguments a;
   CLI::App app("Trains a vision encoder on Fashion-MNIST as a masked autoencoder, and probes it");
   add_training_options(app, a);
-  app.add_option("--data", a.data, "folder with Fashion-MNIST's four .gz files");
+  app.add_option("--data", a.data, "folder with Fashion-MNIST's four .gz files")->check(folder_named);
   app.add_flag("--plain-pixels", a.pixels_as_they_are, "the error is of pixels as they are, not of patches each normalised");
   return run_program(app, argc, argv, [&] {
     prepare_training(app, a);

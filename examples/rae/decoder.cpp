@@ -4,6 +4,7 @@
 #include "../common/training.hpp"
 #include "commands.hpp"
 #include "models.hpp"
+#include "options.hpp"
 
 #include <sfumato/train/adversary.hpp>
 #include <sfumato/train/feature_distance.hpp>
@@ -16,13 +17,13 @@ namespace {
 
 using namespace sfumato;
 
-struct Arguments : TrainingArguments {
-  std::string model = "fashion", encoder, perceptual, network, data;
+struct Arguments : TrainingArguments, SystemArguments {
+  std::string perceptual, network;
   double tau = 0.8, perceptual_weight = 1, adversarial_weight = 0.75, discriminator_rate = 2e-4;
   std::optional<double> discriminator_from, adversarial_from;
   double discriminator_begin() const { return discriminator_from.value_or(6.0 / 16); }  // RAE: epochs 6 and 8 of 16
-  double adversarial_begin() const { return std::max(discriminator_begin(), adversarial_from.value_or(8.0 / 16)); }
-  bool half_normal = false, skip_corrupt = false;
+  double adversarial_begin() const { return adversarial_from.value_or(std::max(8.0 / 16, discriminator_begin())); }
+  bool half_normal = false;
   // Found on Fashion-MNIST; the published sizes want the paper's own: docs/rae.md.
   Arguments() {
     out = "out/decoder";
@@ -57,9 +58,10 @@ template <> struct LossNetworks<Fashion> {  // the classifier, and the encoder i
 template <class S> void train(Arguments a) {
   for (const auto& [share, what] : {std::pair{a.discriminator_begin(), "--discriminator-from"}, {a.adversarial_from.value_or(0), "--adversarial-from"}})
     check(std::isfinite(share) && share >= 0 && share <= 1, "options", what, " must be a share of the run, from 0 to 1, found ", share);
+  check(a.resume || a.adversarial_begin() >= a.discriminator_begin(), "options", "--adversarial-from must not be less than --discriminator-from, which is ", a.discriminator_begin(), ", found ", a.adversarial_begin());
   for (const auto& [value, what] : {std::pair{a.discriminator_rate, "--discriminator-rate"}, {a.adversarial_weight, "--adversarial"}, {a.perceptual_weight, "--perceptual"}, {a.tau, "--tau"}})
     check(std::isfinite(value) && value >= 0, "options", what, " must be finite and not negative, found ", value);
-  const std::string perceptual_file = LossNetworks<S>::perceptual(a), network_file = a.adversarial_weight > 0 ? LossNetworks<S>::network(a) : "";
+  const std::string perceptual_file = a.perceptual_weight > 0 ? LossNetworks<S>::perceptual(a) : "", network_file = a.adversarial_weight > 0 ? LossNetworks<S>::network(a) : "";
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     using Decoder = typename S::Decoder;
@@ -69,7 +71,7 @@ template <class S> void train(Arguments a) {
     Weights<typename S::Encoder, B, E> encoder(device);
     Weights<typename LossNetworks<S>::Perceptual, B, E> perceptual(device);
     load_model(a.encoder, encoder);
-    load_model(perceptual_file, perceptual);
+    if (!perceptual_file.empty()) load_model(perceptual_file, perceptual);
     const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::train, S::classes, a.skip_corrupt);
     const ImageSource source(dataset);
     const TrainingTitle title{.name = "decoder", .plot = "RAE decoder: the whole loss", .macs = 0, .log_y = false};
@@ -115,19 +117,16 @@ template <class S> void train(Arguments a) {
 void add_train_decoder(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("train-decoder", "train the decoder on noised latents");
-  command->add_option("--model", a->model, "fashion, or a published system, e.g. DINOv2-B/DiTDH-S/ViT-B")->capture_default_str();
-  command->add_option("--encoder", a->encoder, "safetensors of the encoder")->required();
-  command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of images per class");
+  add_system_options(*command, *a);
   command->add_option("--tau", a->tau, "the most noise that is added to a latent; 0: none")->capture_default_str();
   command->add_flag("--half-normal", a->half_normal, "noise of |N(0, tau^2)| as in the paper's text, not of tau U(0, 1) as in its code");
   command->add_option("--perceptual", a->perceptual_weight, "weight of the perceptual distance")->capture_default_str();
-  command->add_option("--perceptual-weights", a->perceptual, "safetensors of the network whose features tell images apart: LPIPS on VGG16; for fashion the bundled classifier if left out");
+  command->add_option("--perceptual-weights", a->perceptual, "safetensors of the network whose features tell images apart: LPIPS on VGG16; for fashion the bundled classifier if left out, which should then not be what scores the decoder's images");
   command->add_option("--adversarial", a->adversarial_weight, "weight of the adversary's opinion; 0: none is trained")->capture_default_str();
   command->add_option("--network", a->network, "safetensors of the network that the adversary sees by: DINO's ViT-S/8; for fashion the encoder if left out");
   command->add_option("--discriminator-from", a->discriminator_from, "share of the run after which the adversary is trained; 6/16 if left out");
   command->add_option("--adversarial-from", a->adversarial_from, "share of the run after which the decoder heeds it; 8/16 if left out");
   command->add_option("--discriminator-rate", a->discriminator_rate, "the adversary's learning rate; a tenth of it in the end")->capture_default_str();
-  command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_training_options(*command, *a);
   command->callback([a, command] {
     with_system(a->model, [&]<class S>() {

@@ -22,10 +22,11 @@ using FashionGuide = sfumato::DiTDH<FashionLatents, sfumato::DiTDHTrunk<64, 2, 2
 using FashionDecoder = sfumato::ViTDecoder<FashionLatents, sfumato::Transformer<160, 4, sfumato::LayerNorm, sfumato::GELU, sfumato::Heads<5>, sfumato::LinearInit<sfumato::init::UniformFanIn>>, 7,
                                            sfumato::GreyColours>;
 
-/// `Base`: of the schedule's shift (RAE: 4096). `names` of an encoder's and a decoder's parameters in the official files.
+/// `Base`: of the schedule's shift (RAE: 4096).
 template <class Models, int Classes, sfumato::Index Base = 4096> struct System : Models {
   static constexpr int classes = Classes, side = Models::Decoder::side, channels = Models::Decoder::channels;
   static constexpr bool official = side > 64;
+  static constexpr sfumato::Index shift_base = Base;
   using Shift = sfumato::DimensionShift<typename Models::LatentShape, Base>;
   template <class Times> using ObjectiveOn = sfumato::FlowObjective<sfumato::Space::v, sfumato::Space::v, sfumato::Shifted<Times, Shift>>;
   using Objective = ObjectiveOn<sfumato::TruncatedLogitNormal<>>;
@@ -33,7 +34,8 @@ template <class Models, int Classes, sfumato::Index Base = 4096> struct System :
   using Grid = sfumato::ShiftedGrid<Shift>;
 };
 
-/// Fashion-MNIST with an encoder of our own. 784 values make an image there: as many dimensions need no shift.
+/// Fashion-MNIST with an encoder of our own. 784 values make an image there: as many dimensions need no shift. (With the paper's base the shift of
+/// its 2048 would be below 1.)
 using Fashion = System<sfumato::RAE<FashionEncoder, FashionDiTDH, FashionDecoder>, 10, 784>;
 template <class Encoder, class Diffusion, class Decoder = sfumato::ViTDecoder_XL<Encoder::token_dim, 16, Encoder::grid, typename Encoder::Colours>>
 using ImageNet = System<sfumato::RAE<Encoder, Diffusion, Decoder>, 1000>;
@@ -90,6 +92,25 @@ inline sfumato::NameTable official_names(const sfumato::DINO_S8&) { return sfuma
 template <class Model, class B, class E> void load_model(const std::string& path, sfumato::Weights<Model, B, E>& weights) {
   if constexpr (requires { official_names(weights.model()); }) sfumato::load_weights(path, weights, official_names(weights.model()));
   else sfumato::load_weights(path, weights);
+}
+
+/// What tells an encoder apart, and in which elements it was when that was taken.
+struct KnownEncoder {
+  std::string where, element, norm;
+};
+/// As a file of ours has it; an official one has nothing.
+inline KnownEncoder encoder_of(const std::string& path) {
+  const auto metadata = sfumato::io::SafetensorsFile(path).metadata();
+  const auto value = [&](const char* name) { return metadata.contains(name) ? metadata.at(name) : std::string(); };
+  return {path, value("element"), value("objective.encoder")};
+}
+/// Of one that was loaded.
+template <class Encoder, class B, class E> KnownEncoder encoder_of(const sfumato::Weights<Encoder, B, E>& encoder) {
+  return {"--encoder", std::string(sfumato::io::dtype_name(sfumato::detail::dtype_of<E>())), sfumato::detail::fingerprint(encoder)};
+}
+/// Throws Error("other-encoder") where both tell, and of different encoders in the same elements.
+inline void require_one_encoder(const KnownEncoder& a, const KnownEncoder& b) {
+  sfumato::check(a.norm.empty() || b.norm.empty() || a.element != b.element || a.norm == b.norm, "other-encoder", b.where, " is of an encoder of squared norm ", b.norm, ", expected that of ", a.where, ", ", a.norm);
 }
 
 }  // namespace example

@@ -2,11 +2,14 @@
 #include "../common/fashion_score.hpp"
 #include "../common/images.hpp"
 #include "commands.hpp"
+#include "options.hpp"
 #include "sampling.hpp"
 
 #include <sfumato/train/latent_objective.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 
 namespace example {
@@ -14,14 +17,26 @@ namespace {
 
 using namespace sfumato;
 
-struct Arguments : DeviceArguments {
-  std::string model = "fashion", encoder, decoder, data, out = "reconstructions.png", report, classifier = bundled_classifier;
+struct Arguments : DeviceArguments, SystemArguments {
+  std::string decoder, out = "reconstructions.png", report, classifier = bundled_classifier;
   Index count = 0, batch = 100;
   int shown = 40, columns = 10;
   double sigma = 0;
   std::uint64_t seed = 0;
-  bool skip_corrupt = false;
 };
+
+/// Rows of images, and below each the row that was made of them.
+std::vector<io::Image> in_rows(const std::vector<io::Image>& above, const std::vector<io::Image>& below, int columns) {
+  std::vector<io::Image> grid;
+  for (std::size_t first = 0; first < above.size(); first += std::size_t(columns)) {
+    const auto last = std::min(above.size(), first + std::size_t(columns));
+    for (const auto* part : {&above, &below}) {
+      grid.insert(grid.end(), part->begin() + std::ptrdiff_t(first), part->begin() + std::ptrdiff_t(last));
+      for (std::size_t empty = last - first; empty < std::size_t(columns); ++empty) grid.push_back({above[0].height, above[0].width, above[0].channels, std::vector<std::uint8_t>(above[0].pixels.size())});
+    }
+  }
+  return grid;
+}
 
 template <class S> void reconstruct(const Arguments& a) {
   using Image = typename S::Decoder::ImageShape;
@@ -35,6 +50,7 @@ template <class S> void reconstruct(const Arguments& a) {
   std::optional<FashionScorer> scorer;  // before the long work
   if constexpr (!S::official)
     if (size >= FashionScorer::least) scorer.emplace(cpu, dataset, a.classifier);
+  const std::size_t most = std::min(std::size_t(a.shown), grid_limit(S::side, a.columns) / 2);
   std::vector<float> real, made;
   std::vector<int> labels;
   double l1 = 0, square = 0;
@@ -45,6 +61,7 @@ template <class S> void reconstruct(const Arguments& a) {
     Weights<typename S::Decoder, B, E> decoder(device);
     load_model(a.encoder, encoder);
     load_model(a.decoder, decoder);
+    require_one_encoder(encoder_of(encoder), encoder_of(a.decoder));
     Workspace<B> workspace(device);
     Run<B, E> run(workspace, encoder.values()), painted = run.frozen(decoder.values());
     std::vector<io::Image> above, below;
@@ -62,25 +79,18 @@ template <class S> void reconstruct(const Arguments& a) {
         l1 += std::abs(d);
         square += d * d;
       }
-      for (std::size_t b = 0; b < std::size_t(n) && Index(above.size()) < a.shown; ++b) {
+      for (std::size_t b = 0; b < std::size_t(n) && above.size() < most; ++b) {
         constexpr auto row = std::size_t(Image::row);
         above.push_back(to_image(std::span<const float>(x).subspan(b * row, row), S::channels, S::side));
         below.push_back(to_image(std::span<const float>(y).subspan(b * row, row), S::channels, S::side, ToEightBits::truncate));
       }
       if (scorer) {
         real.insert(real.end(), x.begin(), x.end());
-        made.insert(made.end(), y.begin(), y.end());
+        std::transform(y.begin(), y.end(), std::back_inserter(made), [](float v) { return std::clamp(v, -1.0f, 1.0f); });
       }
       line(first + n);
     }
-    // Rows of images, and below each the row that was made of them.
-    for (std::size_t first = 0; first < above.size(); first += std::size_t(a.columns)) {
-      const auto last = std::min(above.size(), first + std::size_t(a.columns));
-      for (auto* part : {&above, &below}) {
-        grid.insert(grid.end(), part->begin() + std::ptrdiff_t(first), part->begin() + std::ptrdiff_t(last));
-        for (std::size_t empty = last - first; empty < std::size_t(a.columns); ++empty) grid.push_back({S::side, S::side, S::channels, std::vector<std::uint8_t>(std::size_t(Image::row))});
-      }
-    }
+    grid = in_rows(above, below, a.columns);
   });
   io::write_png(a.out, io::grid(grid, a.columns, 2));
   const double values = double(size) * double(Image::row);
@@ -98,10 +108,8 @@ template <class S> void reconstruct(const Arguments& a) {
 void add_reconstruct(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("reconstruct", "decode the latents of images");
-  command->add_option("--model", a->model, "fashion, or a published system, e.g. DINOv2-B/DiTDH-XL")->capture_default_str();
-  command->add_option("--encoder", a->encoder, "safetensors of the encoder")->required();
+  add_system_options(*command, *a);
   command->add_option("--decoder", a->decoder, "safetensors of the decoder")->required();
-  command->add_option("--data", a->data, "folder with IDX files (the test set), or with one subfolder of images per class");
   command->add_option("--count", a->count, "so many images; 0: all")->capture_default_str()->check(CLI::NonNegativeNumber);
   command->add_option("--sigma", a->sigma, "noise on the latents")->capture_default_str();
   command->add_option("--seed", a->seed)->capture_default_str();
@@ -111,7 +119,6 @@ void add_reconstruct(CLI::App& app) {
   command->add_option("--columns", a->columns, "of the grid")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--classifier", a->classifier, "fashion: the classifier that scores them")->capture_default_str();
   command->add_option("--report", a->report, "text file to also write the figures to");
-  command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_device_options(*command, *a);
   command->callback([a] { with_system(a->model, [&]<class S>() { reconstruct<S>(*a); }); });
 }

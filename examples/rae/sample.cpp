@@ -2,10 +2,13 @@
 #include "../common/fashion_score.hpp"
 #include "../common/images.hpp"
 #include "commands.hpp"
+#include "options.hpp"
 #include "sampling.hpp"
 
 #include <sfumato/io/npz.hpp>
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <sstream>
 
@@ -34,6 +37,9 @@ template <class S> void draw(const Arguments& a) {
   ops::check_labels(labels, S::classes);
   check(a.batch > 0 && a.batch <= 65536, "sampler-options", "the batch must be in 1..65536, found ", a.batch);
   a.sampler.validate();
+  check(a.guide.empty() || a.sampler.guidance != 1, "sampler-options", "--guide needs a --guidance other than 1, which asks no guide");
+  check(a.report.empty() || (!S::official && Index(labels.size()) >= FashionScorer::least), "options", "--report is of scores, which take the fashion system and at least ", FashionScorer::least, " images, found ", labels.size());
+  for (const auto& other : {a.decoder, a.statistics}) require_one_encoder(encoder_of(a.weights), encoder_of(other));
   require_writable(a.grid);
   if (!a.report.empty()) require_writable(a.report);
   std::optional<io::NpzWriter> npz;
@@ -44,7 +50,7 @@ template <class S> void draw(const Arguments& a) {
     if (Index(labels.size()) >= FashionScorer::least) scorer.emplace(cpu, io::load_fashion_mnist(fashion_or_bundled(a.data), io::Split::test), a.classifier);
   std::vector<io::Image> shown;
   std::vector<float> scored;
-  const auto most = std::size_t(std::max(1, (1 << 24) / ((S::side + 2) * (S::side + 2))));
+  const std::size_t most = grid_limit(S::side, a.columns);
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     Drawer<S, B, E> drawer(device);
@@ -52,7 +58,7 @@ template <class S> void draw(const Arguments& a) {
     load_model(a.decoder, drawer.decoder);
     read_statistics(a.statistics, drawer.scale);
     const auto consume = [&](std::span<const float> values) {
-      if (scorer) scored.insert(scored.end(), values.begin(), values.end());
+      if (scorer) std::transform(values.begin(), values.end(), std::back_inserter(scored), [](float v) { return std::clamp(v, -1.0f, 1.0f); });
       if (shown.size() >= most && !npz) return;
       for (io::Image& image : as_images<S>(values)) {
         if (npz) npz->append(image.pixels);
@@ -88,13 +94,13 @@ template <class S> void draw(const Arguments& a) {
 void add_sample(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("sample", "draw images from noise");
-  command->add_option("--model", a->model, "fashion, or a published system, e.g. DINOv2-B/DiTDH-XL")->capture_default_str();
+  add_model_option(*command, a->model);
   command->add_option("--weights", a->weights, "safetensors of the diffusion model")->required();
   command->add_option("--statistics", a->statistics, "safetensors of the latents' statistics")->required();
   command->add_option("--decoder", a->decoder, "safetensors of the decoder")->required();
-  command->add_option("--labels", a->labels, "classes to draw, e.g. 207,360; the first ten if left out")->delimiter(',');
-  command->add_option("--count", a->count, "images per label")->capture_default_str()->check(CLI::Range(1, 1'000'000));
-  command->add_option("--balanced", a->balanced, "so many images in all, equally many of each class")->check(CLI::NonNegativeNumber);
+  auto* labels = command->add_option("--labels", a->labels, "classes to draw, e.g. 207,360; the first ten if left out")->delimiter(',');
+  auto* count = command->add_option("--count", a->count, "images per label")->capture_default_str()->check(CLI::Range(1, 1'000'000));
+  command->add_option("--balanced", a->balanced, "so many images in all, equally many of each class")->check(CLI::PositiveNumber)->excludes(labels)->excludes(count);
   command->add_option("--steps", a->sampler.steps, "Euler steps on the shifted grid")->capture_default_str();
   command->add_option("--guidance", a->sampler.guidance, "scale of guidance; 1: none")->capture_default_str();
   command->add_option("--guidance-low", a->sampler.guidance_low, "guidance applies for times above this (1 is data)")->capture_default_str();
@@ -106,7 +112,7 @@ void add_sample(CLI::App& app) {
   command->add_option("--out", a->grid, "PNG grid to write, of all images or the first ones")->capture_default_str();
   command->add_option("--columns", a->columns, "of the grid")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_option("--npz", a->npz, "file to also write all images to, as uint8 NHWC `arr_0`");
-  command->add_option("--data", a->data, "fashion: folder with the test set that the images are compared with");
+  command->add_option("--data", a->data, "fashion: folder with the test set that the images are compared with")->check(folder_named);
   command->add_option("--classifier", a->classifier, "fashion: the classifier that scores them")->capture_default_str();
   command->add_option("--report", a->report, "fashion: text file to also write the scores to");
   add_device_options(*command, *a);

@@ -4,6 +4,7 @@
 #include "../common/progress.hpp"
 #include "commands.hpp"
 #include "models.hpp"
+#include "options.hpp"
 
 #include <sfumato/train/latent_objective.hpp>
 #include <sfumato/train/latent_statistics.hpp>
@@ -13,14 +14,15 @@ namespace {
 
 using namespace sfumato;
 
-struct Arguments : DeviceArguments {
-  std::string model = "fashion", encoder, data, out = "out/statistics.safetensors";
+struct Arguments : DeviceArguments, SystemArguments {
+  std::string out = "out/statistics.safetensors";
   Index batch = 100, most = 0;
   std::uint64_t seed = 0;
-  bool without_mean = false, flip = false, skip_corrupt = false;
+  bool without_mean = false, flip = false;
 };
 
 template <class S> void encode(const Arguments& a) {
+  if (const auto folder = std::filesystem::path(a.out).parent_path(); !folder.empty()) make_folder(folder);
   require_writable(a.out);
   check(a.batch > 0 && a.most >= 0, "options", "--batch must be positive and --most not negative, found ", a.batch, " and ", a.most);
   on_device(a, [&]<class E>(auto& device) {
@@ -49,7 +51,8 @@ template <class S> void encode(const Arguments& a) {
       statistics.add(latents);
       line(first + n);
     }
-    statistics.save(a.out, !a.without_mean);
+    const KnownEncoder known = encoder_of(encoder);
+    statistics.save(a.out, !a.without_mean, {{"element", known.element}, {"objective.encoder", known.norm}});
     const auto variance = statistics.variance();
     const auto [low, high] = std::minmax_element(variance.begin(), variance.end());
     std::printf("%lld latents: variance %.4g to %.4g, mean %.4g; wrote %s\n", static_cast<long long>(statistics.count()), *low, *high,
@@ -62,16 +65,13 @@ template <class S> void encode(const Arguments& a) {
 void add_encode_stats(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("encode-stats", "mean and variance of an encoder's latents");
-  command->add_option("--model", a->model, "fashion, or a published system, e.g. DINOv2-B/DiTDH-XL")->capture_default_str();
-  command->add_option("--encoder", a->encoder, "safetensors of the encoder: of pretrain_encoder, or official")->required();
-  command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of images per class");
+  add_system_options(*command, *a);
   command->add_option("--out", a->out, "file to write")->capture_default_str();
   command->add_option("--batch", a->batch, "images encoded at once")->capture_default_str();
   command->add_option("--most", a->most, "only so many images, picked at random; 0: all")->capture_default_str();
   command->add_option("--seed", a->seed, "of what --most picks and --flip turns")->capture_default_str();
   command->add_flag("--without-mean", a->without_mean, "variances alone, as published for DINOv2-B");
   command->add_flag("--flip", a->flip, "random horizontal flips, for a diffusion model that is trained with them");
-  command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_device_options(*command, *a);
   command->callback([a] { with_system(a->model, [&]<class S>() { encode<S>(*a); }); });
 }

@@ -3,6 +3,7 @@
 #include "../common/training.hpp"
 #include "commands.hpp"
 #include "models.hpp"
+#include "options.hpp"
 
 #include <sfumato/flow/sampler.hpp>
 #include <sfumato/train/latent_objective.hpp>
@@ -13,12 +14,12 @@ namespace {
 
 using namespace sfumato;
 
-struct Arguments : TrainingArguments {
-  std::string model = "fashion", encoder, statistics, data;
-  bool skip_corrupt = false, guide = false, uniform_times = false;
+struct Arguments : TrainingArguments, SystemArguments {
+  std::string statistics;
+  bool guide = false, uniform_times = false;
   // Found on Fashion-MNIST; the published sizes want the paper's own: docs/rae.md.
   Arguments() {
-    out = "out/rae";
+    out = "out/diffusion";
     train = {.batch = 32, .learning_rate = 1.5e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.998, .ema2 = 0.99};
     loop = {.steps = 100'000, .checkpoint_every = 500};
   }
@@ -33,6 +34,7 @@ template <class S, class Model, class Flow> void train_on(Arguments a) {
     Weights<typename S::Scale, B, E> scale(device, 0);
     load_model(a.encoder, encoder);
     read_statistics(a.statistics, scale);
+    require_one_encoder(encoder_of(encoder), encoder_of(a.statistics));
     const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::train, S::classes, a.skip_corrupt);
     using Objective = LatentObjective<typename S::Encoder, Flow, B, E>;
     const Objective objective{&encoder, &scale};
@@ -50,13 +52,10 @@ template <class S, class Model> void train(const Arguments& a) {
 void add_train(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("train", "train the diffusion model");
-  command->add_option("--model", a->model, "fashion, or a published system, e.g. DINOv2-B/DiTDH-S")->capture_default_str();
-  command->add_option("--encoder", a->encoder, "safetensors of the encoder")->required();
+  add_system_options(*command, *a);
   command->add_option("--statistics", a->statistics, "safetensors of encode-stats, or published and converted")->required();
-  command->add_option("--data", a->data, "folder with IDX files, or with one subfolder of images per class");
   command->add_flag("--guide", a->guide, "train the weaker model that AutoGuidance leads away from");
   command->add_flag("--uniform-times", a->uniform_times, "uniform times, as first released and most likely behind the paper's tables, not logit-normal as since December 2025");
-  command->add_flag("--skip-corrupt", a->skip_corrupt, "leave damaged images of a folder out instead of stopping");
   add_training_options(*command, *a);
   command->callback([a, command] {
     with_system(a->model, [&]<class S>() {

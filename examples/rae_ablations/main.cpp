@@ -1,7 +1,8 @@
 // RAE's ablations (arXiv 2510.11690, tables 4, 5 and 6) on Fashion-MNIST and an encoder of our own: the schedule shift on and off, the
-// decoder trained on noised latents or on clean ones, DiT against DiT-DH at equal compute. Everything is trained once for each
-// seed; Fréchet distances are between the classifier's features of unguided samples and of the test set.
-//   rae_ablations --encoder out/encoder/encoder.safetensors --statistics out/statistics.safetensors
+// decoder trained on noised latents or on clean ones, DiT against DiT-DH at equal compute. Everything but the encoder is trained once for each
+// seed, decoders without an adversary; Fréchet distances are between the classifier's features of unguided samples and of the test set.
+//   classifier_train --seed 1 --epochs 2 --out out/perceptual.safetensors
+//   rae_ablations --encoder out/encoder/encoder.safetensors --statistics out/statistics.safetensors --perceptual-weights out/perceptual.safetensors
 #include "../common/fashion.hpp"
 #include "../common/fashion_score.hpp"
 #include "../common/plot.hpp"
@@ -27,7 +28,7 @@ using PlainDiT = DiT<example::FashionLatents, DiTTrunk<192, 7, 6>>;
 static_assert(cost_of<PlainDiT>(1).macs * 100 > cost_of<Fashion::Diffusion>(1).macs * 99 && cost_of<PlainDiT>(1).macs * 99 < cost_of<Fashion::Diffusion>(1).macs * 100);
 
 struct Arguments {
-  std::string data, encoder, statistics, out = "out/rae_ablations", classifier = example::bundled_classifier, perceptual = example::bundled_classifier;
+  std::string data, encoder, statistics, out = "out/rae_ablations", classifier = example::bundled_classifier, perceptual;
   Index steps = 1500, decoder_steps = 700, batch = 64, samples = 1000;
   int seeds = 3, threads = 0;
   double rate = 1.5e-3, tau = 0.8;
@@ -129,20 +130,48 @@ std::string spread(const std::vector<double>& v) {
   std::snprintf(line, sizeof line, "%7.3f  (%.3f to %.3f)", mean(v), *low, *high);
   return line;
 }
-/// What the paper says of two of them, and what was found.
-std::string compare(const char* claim, const Measured& better, const Measured& worse) {
-  int holds = 0;
-  double difference = 0;
-  const int n = int(better.frechet.size());
-  for (std::size_t i = 0; i < better.frechet.size(); ++i) {
-    holds += better.frechet[i] < worse.frechet[i];
-    difference += (worse.frechet[i] - better.frechet[i]) / n;
+/// What the paper says of two of them, and what was found: by how much the better one is lower, seed by seed.
+std::string compare(const std::string& claim, const Measured& better, const Measured& worse) {
+  std::vector<double> lower;
+  for (std::size_t i = 0; i < better.frechet.size(); ++i) lower.push_back(worse.frechet[i] - better.frechet[i]);
+  const auto holds = std::count_if(lower.begin(), lower.end(), [](double d) { return d > 0; }), against = std::count_if(lower.begin(), lower.end(), [](double d) { return d < 0; });
+  const auto n = std::ptrdiff_t(lower.size());
+  const char* verdict = holds == n ? "as published, with every seed" : against == n ? "the other way round, with every seed" : "not told apart by these seeds";
+  return text(claim, ": ", better.name, " against ", worse.name, ", lower by ", spread(lower), ": ", verdict, "\n");
+}
+
+using All = std::vector<const Measured*>;
+
+/// The figures and first images so far.
+void save(const std::filesystem::path& folder, const All& all) {
+  std::string csv = "model,seed,frechet,recognised\n";
+  std::vector<float> rows;
+  for (const Measured* m : all) {
+    for (std::size_t k = 0; k < m->frechet.size(); ++k) csv += text("\"", m->name, "\",", k, ",", m->frechet[k], ",", m->recognised[k], "\n");
+    rows.insert(rows.end(), m->first.begin(), m->first.end());
   }
-  const char* verdict = holds == n ? "as published, with every seed" : holds == 0 ? "the other way round, with every seed" : "not told apart: as published with some seeds only";
-  return text(claim, ": ", better.name, " ", mean(better.frechet), " against ", worse.name, " ", mean(worse.frechet), ", lower by ", difference, " on average, with ", holds, " of ", n, " seeds: ", verdict, "\n");
+  example::write_text(folder / "results.csv", csv);
+  io::write_png(folder / "samples.png", example::sample_grid(rows, 28, 20));
+}
+std::string table(const All& all) {
+  std::string lines;
+  for (const Measured* m : all) lines += text("  ", m->name, std::string(32 - std::min<std::size_t>(31, m->name.size()), ' '), spread(m->frechet), "\n");
+  return lines;
+}
+void plot(const Arguments& a, const All& all) {
+  std::vector<std::string> names;
+  std::vector<example::plot::Bars> bars;
+  for (int i = 0; i < a.seeds; ++i) bars.push_back({text("seed ", i), {}});
+  for (const Measured* m : all) {
+    names.push_back(m->name);
+    for (std::size_t i = 0; i < bars.size(); ++i) bars[i].values.push_back(m->frechet[i]);
+  }
+  example::plot::bars(std::filesystem::path(a.out) / "frechet.png", "RAE's ablations on Fashion-MNIST: Frechet distance", names, bars);
 }
 
 void run(const Arguments& a) {
+  const bool same = std::filesystem::exists(a.perceptual) && std::filesystem::equivalent(a.perceptual, a.classifier);
+  check(!same, "options", "--perceptual-weights and --classifier are the same file, ", a.classifier, ": decoders would be trained by what scores them");
   for (const auto& [value, what] : {std::pair{a.steps, "--steps"}, {a.decoder_steps, "--decoder-steps"}, {a.batch, "--batch"}, {Index{a.seeds}, "--seeds"}})
     check(value > 0, "options", what, " must be positive, found ", value);
   check(a.samples >= example::FashionScorer::least, "options", "--samples must be at least ", example::FashionScorer::least, ", found ", a.samples);
@@ -165,7 +194,7 @@ void run(const Arguments& a) {
   const Setting s{a, cpu, encoder, scale, perceptual, train_source, test_source, scorer, labels};
 
   Measured base{"DiT-DH, shifted"}, unshifted{"DiT-DH, not shifted"}, plain{"DiT, shifted"}, clean{"DiT-DH, shifted, clean decoder"}, noised_reconstruction{"reconstructions"}, clean_reconstruction{"reconstructions, clean decoder"};
-  Measured* const all[] = {&base, &unshifted, &plain, &clean, &noised_reconstruction, &clean_reconstruction};
+  const All all{&base, &unshifted, &plain, &clean, &noised_reconstruction, &clean_reconstruction};
   for (int i = 0; i < a.seeds; ++i) {
     const auto seed = std::uint64_t(i);
     const auto noised_decoder = train_decoder(s, a.tau, seed), clean_decoder = train_decoder(s, 0, seed);
@@ -186,30 +215,14 @@ void run(const Arguments& a) {
     score(unshifted, *noised_decoder, train_and_draw<Fashion::Diffusion, ShiftBy<std::ratio<1>>>(s, unshifted.name, seed), labels);
     score(plain, *noised_decoder, train_and_draw<PlainDiT, Fashion::Shift>(s, plain.name, seed), labels);
 
-    // After each seed: a run may be stopped.
-    std::string csv = "model,seed,frechet,recognised\n";
-    std::vector<float> rows;
-    for (const Measured* m : all) {
-      for (std::size_t k = 0; k < m->frechet.size(); ++k) csv += text("\"", m->name, "\",", k, ",", m->frechet[k], ",", m->recognised[k], "\n");
-      rows.insert(rows.end(), m->first.begin(), m->first.end());
-    }
-    example::write_text(std::filesystem::path(a.out) / "results.csv", csv);
-    io::write_png(std::filesystem::path(a.out) / "samples.png", example::sample_grid(rows, 28, 20));
+    save(a.out, all);  // a run may be stopped
   }
-  std::string report = text(a.seeds, " seeds, ", a.steps, " steps of ", a.batch, " (decoders: ", a.decoder_steps, "), ", a.samples, " unguided samples, Frechet distance: mean (lowest to highest)\n");
-  for (const Measured* m : all) report += text("  ", m->name, std::string(32 - std::min<std::size_t>(31, m->name.size()), ' '), spread(m->frechet), "\n");
-  report += compare(text("schedule shift of ", Fashion::Shift::alpha).c_str(), base, unshifted);
-  report += compare("wide head at equal compute", base, plain);
-  report += compare("decoder trained on noised latents, samples", base, clean);
-  report += compare("decoder trained on clean latents, reconstructions", clean_reconstruction, noised_reconstruction);
-  std::vector<std::string> names;
-  std::vector<example::plot::Bars> bars;
-  for (int i = 0; i < a.seeds; ++i) bars.push_back({text("seed ", i), {}});
-  for (const Measured* m : all) {
-    names.push_back(m->name);
-    for (std::size_t i = 0; i < bars.size(); ++i) bars[i].values.push_back(m->frechet[i]);
-  }
-  example::plot::bars(std::filesystem::path(a.out) / "frechet.png", "RAE's ablations on Fashion-MNIST: Frechet distance", names, bars);
+  const std::string report =
+      text(a.seeds, " seeds, ", a.steps, " steps of ", a.batch, " (decoders: ", a.decoder_steps, ", by the features of ", a.perceptual, "), ", a.samples, " unguided samples scored by ", a.classifier,
+           "; Frechet distance: mean (lowest to highest)\n", table(all),
+           compare(text("schedule shift of ", Fashion::Shift::alpha, " (base ", Fashion::shift_base, "), in training and sampling"), base, unshifted), compare("wide head at equal compute", base, plain),
+           compare("decoder trained on noised latents, samples", base, clean), compare("decoder trained on clean latents, reconstructions", clean_reconstruction, noised_reconstruction));
+  plot(a, all);
   example::write_text(std::filesystem::path(a.out) / "report.txt", report);
   std::printf("%swrote %s\n", report.c_str(), (std::filesystem::path(a.out) / "results.csv, samples.png, frechet.png, report.txt").c_str());
 }
@@ -221,9 +234,9 @@ int main(int argc, char** argv) {
   CLI::App app("RAE's ablations on Fashion-MNIST: schedule shift, noised decoder, wide head");
   app.add_option("--encoder", a.encoder, "safetensors of pretrain_encoder")->required();
   app.add_option("--statistics", a.statistics, "safetensors of rae encode-stats")->required();
-  app.add_option("--data", a.data, "folder with Fashion-MNIST's four .gz files");
-  app.add_option("--classifier", a.classifier, "the classifier that scores samples: best one that no decoder was trained by")->capture_default_str();
-  app.add_option("--perceptual-weights", a.perceptual, "the classifier by whose features decoders are trained")->capture_default_str();
+  app.add_option("--data", a.data, "folder with Fashion-MNIST's four .gz files")->check(example::folder_named);
+  app.add_option("--classifier", a.classifier, "the classifier that scores samples")->capture_default_str();
+  app.add_option("--perceptual-weights", a.perceptual, "the classifier by whose features decoders are trained: another one, of classifier_train")->required();
   app.add_option("--out", a.out, "folder for table, pictures and report")->capture_default_str();
   app.add_option("--steps", a.steps, "of each diffusion model")->capture_default_str();
   app.add_option("--decoder-steps", a.decoder_steps)->capture_default_str();

@@ -144,7 +144,7 @@ void run(const Arguments& a) {
 int main(int argc, char** argv) {
   Arguments a;
   CLI::App app("RAE's one-image experiment: what a velocity model narrower than its token cannot learn");
-  app.add_option("--data", a.data, "folder with Fashion-MNIST's four .gz files");
+  app.add_option("--data", a.data, "folder with Fashion-MNIST's four .gz files")->check(example::folder_named);
   app.add_option("--encoder", a.encoder, "safetensors of pretrain_encoder; an untrained encoder if left out");
   app.add_option("--out", a.out, "folder for plot and table")->capture_default_str();
   app.add_option("--steps", a.steps)->capture_default_str();

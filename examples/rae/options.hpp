@@ -1,0 +1,27 @@
+// What the commands that look at images have in common.
+#pragma once
+
+#include "../common/fashion.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+namespace example {
+
+struct SystemArguments {
+  std::string model = "fashion", encoder, data;
+  bool skip_corrupt = false;
+};
+
+inline void add_model_option(CLI::App& command, std::string& model) {
+  command.add_option("--model", model, "fashion, or a published system, e.g. DINOv2-B/DiTDH-S; an unknown one is answered with all of them")->capture_default_str();
+}
+inline void add_system_options(CLI::App& command, SystemArguments& a) {
+  add_model_option(command, a.model);
+  command.add_option("--encoder", a.encoder, "safetensors of the encoder: of pretrain_encoder, or official")->required();
+  command.add_option("--data", a.data, "folder with IDX files, or with one subfolder of images per class; Fashion-MNIST if left out")->check(folder_named);
+  command.add_flag("--skip-corrupt", a.skip_corrupt, "leave damaged images of a folder out instead of stopping");
+}
+
+}  // namespace example
