@@ -46,29 +46,23 @@ constexpr Index vgg_macs(Index batch) {
   return ctx.cost.macs;
 }
 
-void encoder(benchmark::State& state) {
-  const Index batch = state.range(0);
-  Cpu cpu;
-  Workspace workspace(cpu);
-  Weights<Models::Encoder, Cpu> weights(cpu, 1);
-  Run<Cpu> run(workspace, weights.values());
-  const auto images = ops::normal<Image>(run, batch, {1, Stream::user});
-  for (auto _ : state) weights.model().encode(run, images);
-  bench::report(state, double(encoder_macs(batch)), cpu.threads());
-}
-BENCHMARK(encoder)->Arg(4)->ArgName("batch")->Unit(benchmark::kMillisecond)->UseRealTime();
+void apply(auto& ctx, const Models::Encoder& encoder, const auto& images) { encoder.encode(ctx, images); }
+void apply(auto& ctx, const Models::Decoder& decoder, const auto& latents) { decoder.decode(ctx, latents); }
 
-void decoder(benchmark::State& state) {
+template <class Model, class In> void frozen(benchmark::State& state) {
   const Index batch = state.range(0);
   Cpu cpu;
   Workspace workspace(cpu);
-  Weights<Models::Decoder, Cpu> weights(cpu, 1);
+  Weights<Model, Cpu> weights(cpu, 1);
   Run<Cpu> run(workspace, weights.values());
-  const auto latents = ops::normal<Latent>(run, batch, {1, Stream::user});
-  for (auto _ : state) weights.model().decode(run, latents);
-  bench::report(state, double(cost_of<Models::Decoder, Latent>(batch).macs), cpu.threads());
+  const auto x = ops::normal<In>(run, batch, {1, Stream::user});
+  for (auto _ : state) apply(run, weights.model(), x);
+  Count ctx;
+  apply(ctx, Model{}, Count::input<In>(batch));
+  bench::report(state, double(ctx.cost.macs), cpu.threads());
 }
-BENCHMARK(decoder)->Arg(4)->ArgName("batch")->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(frozen<Models::Encoder, Image>)->Name("encoder")->Arg(4)->ArgName("batch")->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(frozen<Models::Decoder, Latent>)->Name("decoder")->Arg(4)->ArgName("batch")->Unit(benchmark::kMillisecond)->UseRealTime();
 
 void forward(benchmark::State& state) {
   const Index batch = state.range(0);

@@ -110,7 +110,9 @@ template <class Encoder, class B, class E> KnownEncoder encoder_of(const sfumato
 }
 /// Throws Error("other-encoder") where both tell, and of different encoders in the same elements.
 inline void require_one_encoder(const KnownEncoder& a, const KnownEncoder& b) {
-  sfumato::check(a.norm.empty() || b.norm.empty() || a.element != b.element || a.norm == b.norm, "other-encoder", b.where, " is of an encoder of squared norm ", b.norm, ", expected that of ", a.where, ", ", a.norm);
+  using sfumato::io::detail::printable;
+  sfumato::check(a.norm.empty() || b.norm.empty() || a.element != b.element || a.norm == b.norm, "other-encoder", b.where, " is of an encoder of squared norm ", printable(b.norm),
+                 ", expected that of ", a.where, ", ", printable(a.norm));
 }
 
 }  // namespace example

@@ -39,7 +39,8 @@ template <class S> void draw(const Arguments& a) {
   a.sampler.validate();
   check(a.guide.empty() || a.sampler.guidance != 1, "sampler-options", "--guide needs a --guidance other than 1, which asks no guide");
   check(a.report.empty() || (!S::official && Index(labels.size()) >= FashionScorer::least), "options", "--report is of scores, which take the fashion system and at least ", FashionScorer::least, " images, found ", labels.size());
-  for (const auto& other : {a.decoder, a.statistics}) require_one_encoder(encoder_of(a.weights), encoder_of(other));
+  const KnownEncoder encoder = encoder_of(a.weights);
+  for (const auto& other : {a.decoder, a.statistics}) require_one_encoder(encoder, encoder_of(other));
   require_writable(a.grid);
   if (!a.report.empty()) require_writable(a.report);
   std::optional<io::NpzWriter> npz;
