@@ -26,6 +26,7 @@
 #include <sfumato/models/lpips.hpp>
 #include <sfumato/models/masked_autoencoder.hpp>
 #include <sfumato/models/rae.hpp>
+#include <sfumato/models/sit.hpp>
 #include <sfumato/models/vision_encoder.hpp>
 #include <sfumato/models/vit_decoder.hpp>
 #include <sfumato/ops/einsum.hpp>

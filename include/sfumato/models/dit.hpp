@@ -79,8 +79,7 @@ struct DiT : private rule::IsHead<HeadType, HeadPolicy<HeadType>> {
     } else {
       check(Index(times.size()) == z.batch && Index(labels.size()) == z.batch, "batch", "DiT was given ", z.batch, " tokens' samples, ", times.size(),
             " times and ", labels.size(), " labels");
-      auto noise = ctx.workspace().template host<double>(times.size());
-      for (std::size_t b = 0; b < times.size(); ++b) noise[b] = 1 - times[b];
+      const auto noise = layer::times_of_noise(ctx, times);
       return ops::scale(ctx, -1, published(ctx, z, std::span<const double>{noise.data(), noise.size()}, labels));
     }
   }

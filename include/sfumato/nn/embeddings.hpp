@@ -61,6 +61,13 @@ template <int Width, int Frequencies = 256> struct TimeEmbedding {
   }
 };
 
+/// 1 - t for each: of times of data those of noise, as published weights count them. In host memory of the context's workspace.
+template <class Ctx> auto times_of_noise(Ctx& ctx, std::span<const double> times) {
+  auto noise = ctx.workspace().template host<double>(times.size());
+  for (std::size_t b = 0; b < times.size(); ++b) noise[b] = 1 - times[b];
+  return noise;
+}
+
 /// Time t to a condition by Gaussian Fourier features of frequencies W ~ N(0, 1), which are not trained; then linear, SiLU, linear.
 /// Biases start as they go with weights of `Init` (RAE; its code).
 template <int Width, class Init = init::XavierUniform, int Frequencies = 256> struct FourierTimeEmbedding {
