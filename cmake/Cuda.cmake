@@ -2,7 +2,7 @@
 #   sfumato_add_cuda_kernels(<name>): a static library of all its kernels, which C++ files are linked with.
 # Include it where CUDA may be enabled: in no function.
 include_guard()
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
   set(CMAKE_CUDA_ARCHITECTURES 80-real 86-real 89-real 90)  # and PTX of the last, for devices to come
 endif()
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})

@@ -1,4 +1,4 @@
-// Numbers that an independent implementation of REG (arXiv 2507.01467) gives: its tables, a tiny network, and the names and shapes of its checkpoints.
+// Numbers that an independent implementation of REG (arXiv 2507.01467) gives: its tables, a tiny network, and the names and shapes that its code gives to checkpoints.
 #include <sfumato/autodiff/record.hpp>
 #include <sfumato/backend/cpu/cpu.hpp>
 #include <sfumato/backend/reference/reference.hpp>
@@ -172,7 +172,7 @@ TEST_CASE("REG: the tables of positions and times") {
   for (std::size_t b = 0; b < 3; ++b) check_near(std::accumulate(embedded.begin() + std::ptrdiff_t(b) * 256, embedded.begin() + std::ptrdiff_t(b + 1) * 256, 0.0), sums[b], 1e-4, text("sum at ", times[b]));
 }
 
-TEST_CASE("REG: names and shapes of the published checkpoints, in their order") {
+TEST_CASE("REG: names and shapes as the published code has them, in its order") {
   CHECK(found_shapes<Tiny>() == published_shapes(48, 3, 17, 20, 32));
   CHECK(found_shapes<REG_XL_2<>>() == published_shapes(1152, 28, 257, 768, 2048));
   CHECK(found_shapes<REG_XL_2<>>().size() == 304);

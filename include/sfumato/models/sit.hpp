@@ -3,9 +3,8 @@
 // REG's paper and code differ this follows the code. Parameter names are those of the published PyTorch checkpoints.
 #pragma once
 
-#include <sfumato/nn/embeddings.hpp>
+#include <sfumato/nn/head.hpp>
 #include <sfumato/nn/image_patches.hpp>
-#include <sfumato/nn/transformer.hpp>
 
 SFUMATO_BEGIN
 
@@ -55,13 +54,9 @@ template <int Width, int Hidden, int Out> struct Projector {
   }
 };
 
-/// The last layer of a sequence of patches with a class token in front: one modulated norm, then a linear layer for either, which start at zero.
-template <class Trunk, int PatchDim, int ClassDim> struct EntangledHead {
-  static constexpr int width = Trunk::width;
-  typename Trunk::norm::template Layer<width> norm_final;
-  Linear<width, PatchDim, true, init::Zero> linear;
-  std::conditional_t<(ClassDim > 0), Linear<width, (ClassDim > 0 ? ClassDim : 1), true, init::Zero>, None> linear_cls;
-  Modulation<width, 2> modulation;
+/// Head<Linear>'s layer with a second linear one for the class token, which starts at zero too.
+template <class Trunk, int PatchDim, int ClassDim> struct EntangledHead : sfumato::Linear::Layer<Trunk, PatchDim> {
+  std::conditional_t<(ClassDim > 0), Linear<Trunk::width, (ClassDim > 0 ? ClassDim : 1), true, init::Zero>, None> linear_cls;
 
   static constexpr void parameters(auto& self, auto&& visit) {
     visit("norm_final", self.norm_final);
@@ -76,10 +71,12 @@ template <class Trunk, int PatchDim, int ClassDim> struct EntangledHead {
 /// `Input` is the ImagePatches of a latent, `Trunk` a Transformer with AdaLNZero. Options: ClassToken<Dim>, Alignment<Block, Dim, Hidden>,
 /// Waive<rule>, Require<Rule>.
 ///
-/// With a class token a sample is one row, the latent's elements and then the token's: they are noised and denoised together.
+/// With a class token a sample is one row, the latent's elements and then the token's: they are noised and denoised together. FlowObjective takes
+/// all of them for equal and knows of no alignment: it is for the plain model.
 ///
-/// The published weights count time from data (0) to noise (1) and predict noise less data; here, as everywhere in the library, 1
-/// is data and velocity is data less noise. The model turns both over, so that the weights mean what they meant.
+/// REPA's and REG's weights count time from data (0) to noise (1) and predict noise less data; here, as everywhere in the library, 1
+/// is data and velocity is data less noise. The model turns both over, so that the weights mean what they meant. SiT's own, whose last
+/// layer has twice the outputs, are not of this type.
 template <class Input, class Trunk, class... Options> struct SiT {
   static_assert(option::Among<option::class_token, option::alignment, option::waive, option::rules>::template check<Options...>());
 
@@ -126,7 +123,7 @@ template <class Input, class Trunk, class... Options> struct SiT {
     return from_data(ctx, z, times, labels, [](const auto&) {});
   }
 
-  /// What `with_projection` returns: the velocity, and the projected tokens (batch, tokens, Dim), the class token's first.
+  /// What `with_projection` returns: the velocity, and the projected tokens (batch, tokens, Dim); where there is a class token it is the first.
   template <class Velocity, class Projection> struct Both {
     Velocity velocity;
     Projection projection;
@@ -144,6 +141,9 @@ template <class Input, class Trunk, class... Options> struct SiT {
     return (*this)(count, Count::input<ImageShape>(batch), std::span(static_cast<const double*>(nullptr), n), std::span(static_cast<const int*>(nullptr), n));
   }
 
+ private:
+  static constexpr int latent_size = int(LatentShape::row);
+
   /// As published: times of noise, from 0 (data) to 1; noise less data. `look` is given the tokens that alignment projects.
   template <class Ctx, AnyValue Z, class Look>
   constexpr auto published(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels, const Look& look) const {
@@ -151,14 +151,10 @@ template <class Input, class Trunk, class... Options> struct SiT {
     const auto sequence = ops::add_parameter(ctx, embed(ctx, z), pos_embed);
     return paint(ctx, ops::narrow(ctx, through_trunk(ctx, sequence, condition, look)), condition);
   }
-
- private:
-  static constexpr int latent_size = int(LatentShape::row);
-
   template <class Ctx, AnyValue Z, class Look>
   constexpr auto from_data(Ctx& ctx, const Z& z, std::span<const double> times, std::span<const int> labels, const Look& look) const {
     require<rule::SameShape<SiT, typename Z::shape, ImageShape>>();
-    require<rule::TimeSeen<SiT, Trunk::modulated>, rule::LabelSeen<SiT, Trunk::modulated>>();
+    require<rule::TimeSeen<SiT, Trunk::modulated>, rule::LabelSeen<SiT, Trunk::modulated>, rule::ContextGiven<(Trunk::context_tokens > 0), false>>();
     option::find<option::rules, option::Off, Options...>::template check<SiT>();
     if constexpr (aligned) require<rule::AlignmentBlock<Aligned::block, Trunk::depth>>();
     if constexpr (aligned && entangled) require<rule::TeacherWidth<class_dim, Aligned::dim>>();
@@ -216,7 +212,7 @@ template <int Width, int Depth, int NumHeads, class... More> using SiTTrunk = Tr
 /// ImageNet in Stable Diffusion's latents, patches of 2: of 256 pixels (Side 32), or of 512 (64).
 template <int Side = 32> using ImageNetLatents = ImagePatches<Side, 4, 2, 1000>;
 
-// The published sizes. S/2's class token is wider than its trunk (RAE, theorem 1); REG's code does not run it, its paper gives it no block.
+// The published sizes. REG's S/2, of which neither weights nor figures are, is aligned here as B/2; its class token is wider than its trunk (RAE, theorem 1).
 template <int Side = 32> using SiT_S_2 = SiT<ImageNetLatents<Side>, SiTTrunk<384, 12, 6>>;
 template <int Side = 32> using SiT_B_2 = SiT<ImageNetLatents<Side>, SiTTrunk<768, 12, 12>>;
 template <int Side = 32> using SiT_L_2 = SiT<ImageNetLatents<Side>, SiTTrunk<1024, 24, 16>>;
