@@ -4,6 +4,9 @@
 // Every function of a target carries the target attribute itself, always_inline ones included: one without it
 // would have its vectors lowered, and a pragma around the file would not reach template instantiations. For the same
 // reason there are no lambdas in there.
+//
+// Their share of what a file takes to compile is large, with sanitizers nearly all. With SFUMATO_CPU_KERNELS_APART files only declare them, and are
+// linked with one that defines SFUMATO_CPU_KERNELS_HERE too and includes this.
 #pragma once
 
 #include <sfumato/backend/cpu/simd_level.hpp>
@@ -15,6 +18,17 @@
 #include <cstdint>
 #include <limits>
 #include <utility>
+
+#if defined(SFUMATO_CPU_KERNELS_APART) && !defined(SFUMATO_CPU_KERNELS_HERE)
+
+SFUMATO_BEGIN
+namespace backend::cpu {
+/// The kernels of a level this machine has.
+const SimdTable& simd_table(SimdLevel level);
+}  // namespace backend::cpu
+SFUMATO_END
+
+#else
 
 #if SFUMATO_CPU_X86
 #include <immintrin.h>
@@ -67,7 +81,10 @@ namespace avx512 {
 #endif
 
 /// The kernels of a level this machine has.
-inline const SimdTable& simd_table(SimdLevel level) {
+#if !defined(SFUMATO_CPU_KERNELS_APART)
+inline
+#endif
+const SimdTable& simd_table(SimdLevel level) {
 #if SFUMATO_CPU_X86
   if (level == SimdLevel::avx512) return avx512::table;
   if (level == SimdLevel::avx2) return avx2::table;
@@ -83,4 +100,6 @@ SFUMATO_END
 #undef SFUMATO_UNROLL
 #if defined(__CUDACC__)
 #pragma nv_diagnostic pop
+#endif
+
 #endif
