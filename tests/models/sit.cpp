@@ -89,7 +89,7 @@ struct Latents {
 
 TEST_CASE("SiT, REPA and REG: gradients are those of central differences, in every parameter") {
   check_gradient<Plain>();
-  check_gradient<REPA<Latent, Trunk<Recompute>, 1, 6>>();
+  check_gradient<SiT<Latent, Trunk<Recompute>, Alignment<1, 6, 8>>>();
   check_gradient<SiT<Latent, Trunk<>, ClassToken<6>, Alignment<1, 6, 8>>>();
   check_gradient<SiT<Latent, Trunk<>, ClassToken<6>, Alignment<2, 6, 8>>>();
 }
