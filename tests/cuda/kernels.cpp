@@ -4,6 +4,7 @@
 #include <sfumato/backend/cuda/instantiate.hpp>
 #include <sfumato/nn/layers.hpp>
 #include <sfumato/ops/gather.hpp>
+#include <sfumato/ops/group_norm.hpp>
 #include <sfumato/ops/window.hpp>
 
 #include <doctest/doctest.h>
@@ -22,6 +23,12 @@ template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::Reciproc
 template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::Hinge<1>>>();
 template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::Hinge<-1>>>();
 template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::EightBits>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::Clamp<-30, 20>>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::HalfExp>>();
+template void instantiate_loops<emulated::Api, ops::PointwiseLoops<ops::ExpExcess>>();
+template void instantiate_loops<emulated::Api, ops::GroupNormLoops<float>>();
+template void instantiate_loops<emulated::Api, ops::GroupNormLoops<double>>();
+template void instantiate_loops<emulated::Api, ops::GroupNormLoops<bf16>>();
 template void instantiate_loops<emulated::Api, ops::FourierLoops>();
 template void instantiate_loops<emulated::Api, ops::ChannelAffineLoops>();
 template void instantiate_loops<emulated::Api, ops::GatherLoops>();

@@ -9,6 +9,7 @@
 #include <sfumato/ops/attention.hpp>
 #include <sfumato/ops/einsum.hpp>
 #include <sfumato/ops/gather.hpp>
+#include <sfumato/ops/group_norm.hpp>
 #include <sfumato/ops/loss.hpp>
 #include <sfumato/ops/recompute.hpp>
 #include <sfumato/ops/window.hpp>
@@ -333,6 +334,31 @@ struct ConvolutionByValue : Convolution<true> {
   using Parameters = WeightAndBias<Shape<8, 4, 3, 3>, true>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::convolution<3>(ctx, x, ops::parameter<Shape<8, 4, 3, 3>>(ctx, p.weight, 1), p.bias); }
 };
+struct StridedConvolution : Case {
+  static constexpr std::string_view ops = "convolution";
+  static constexpr Index macs = 2 * 4 * 4 * 9 * 6;
+  using Parameters = WeightAndBias<Shape<6, 4, 3, 3>, true>;
+  using Values = Inputs<Shape<dynamic, 16, 4>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::convolution<3, 2>(ctx, x, p.weight, p.bias); }
+};
+struct StridedPointConvolution : Case {
+  static constexpr std::string_view ops = "convolution";
+  static constexpr Index macs = 2 * 4 * 4 * 6;
+  using Parameters = WeightAndBias<Shape<6, 4, 1, 1>, true>;
+  using Values = Inputs<Shape<dynamic, 16, 4>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::convolution<1, 2>(ctx, x, p.weight, p.bias); }
+};
+template <int Channels> struct GroupNorm : Case {
+  static constexpr std::string_view ops = "group_norm";
+  using Parameters = WeightAndBias<Shape<Channels>, true>;
+  using Values = Inputs<Shape<dynamic, 4, Channels>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::group_norm<4>(ctx, x, p.weight, p.bias, 1e-6); }
+};
+struct UpsampleNearest : Case {
+  static constexpr std::string_view ops = "upsample_nearest";
+  using Values = Inputs<Shape<dynamic, 4, 3>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::upsample_nearest<2>(ctx, x); }
+};
 struct MaxPool : Case {
   static constexpr std::string_view ops = "max_pool";
   static constexpr bool distinct = true;
@@ -510,10 +536,10 @@ using Cases = std::tuple<
     SelfAttend<true, 4, true>, Attend, Combine, Scale, Add, AddToItself, Subtract, Multiply, Square, CombineSamples, ScaleSamples, Reshape,
     Slice<1, 1, 3>, Slice<2, 4, 8>, Concat<1>, Concat<2>, Permute, Broadcast<1>, Broadcast<2>, Broadcast<3>, Sum<1>, Sum<2>, Mean,
     AddParameter<Shape<1, 4, 8>>, AddParameter<Shape<8>>, MultiplyParameter<Shape<8>>, MultiplyParameter<Shape<1>>, MultiplyParameter<Shape<1, 4, 8>>, ParameterAsValue,
-    SumAll, MeanAll, Activate<DyT::Tanh{}>, Activate<ops::Abs{}>, Activate<ops::LeakyReLU<>{}>, Activate<ops::Reciprocal{}, 50>, Activate<ops::Hinge<1>{}>, Activate<ops::Hinge<-1>{}>,
+    SumAll, MeanAll, Activate<DyT::Tanh{}>, Activate<ops::Abs{}>, Activate<ops::LeakyReLU<>{}>, Activate<ops::Reciprocal{}, 50>, Activate<ops::Hinge<1>{}>, Activate<ops::Hinge<-1>{}>, Activate<ops::Clamp<-30, 20>{}>, Activate<ops::HalfExp{}>, Activate<ops::ExpExcess{}>,
     Quantise, DynamicTanh,
     Gather<3>, Gather<5>, CircularConvolution<true>, CircularConvolution<false>, CircularConvolutionByValue, PointConvolution,
-    Convolution<true>, Convolution<false>, ConvolutionByValue, MaxPool, Translate, Recomputed,
+    Convolution<true>, Convolution<false>, ConvolutionByValue, StridedConvolution, StridedPointConvolution, GroupNorm<12>, GroupNorm<16>, UpsampleNearest, MaxPool, Translate, Recomputed,
     Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,

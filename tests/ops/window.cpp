@@ -2,6 +2,9 @@
 #include "check_error.hpp"
 #include "ops/harness.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 using namespace ops_test;
 
 namespace {
@@ -18,12 +21,25 @@ Values count_up(Index n) {
   for (Index i = 0; i < n; ++i) x.push_back(static_cast<double>(i + 1));
   return x;
 }
-// x: (2, places, 4); weight: (6, 4, taps); where(place, tap): which place, -1 for none.
-template <class Where> Values convolved(const Values& x, const Values& weight, const Values& bias, std::size_t places, std::size_t taps, const Where& where) {
+// Wide enough for Winograd's, both ways.
+template <int In, int Out, int Side> struct WideConvolution : Case {
+  using Parameters = WeightAndBias<Shape<Out, In, 3, 3>, true>;
+  using Values = Inputs<Shape<dynamic, Side * Side, In>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::convolution<3>(ctx, x, p.weight, p.bias); }
+};
+// Group norm over more places than a part holds.
+struct ManyPlaces : Case {
+  using Parameters = WeightAndBias<Shape<16>, true>;
+  using Values = Inputs<Shape<dynamic, 300, 16>>;
+  static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::group_norm<4>(ctx, x, p.weight, p.bias, 1e-6); }
+};
+// x: (2, places, 4); weight: (6, 4, taps); where(window, tap): which place, -1 for none.
+template <class Where> Values convolved(const Values& x, const Values& weight, const Values& bias, std::size_t windows, std::size_t taps, const Where& where) {
   constexpr std::size_t channels = 4;
+  const std::size_t places = x.size() / 2 / channels;
   Values y;
   for (std::size_t b = 0; b < 2; ++b)
-    for (std::size_t p = 0; p < places; ++p)
+    for (std::size_t p = 0; p < windows; ++p)
       for (std::size_t o = 0; o < 6; ++o) {
         double sum = bias.empty() ? 0 : bias[o];
         for (std::size_t c = 0; c < channels; ++c)
@@ -34,12 +50,12 @@ template <class Where> Values convolved(const Values& x, const Values& weight, c
   return y;
 }
 // A case of a convolution against the loops.
-template <class C> void verify(std::size_t places, std::size_t taps, const auto& where) {
+template <class C> void verify(std::size_t windows, std::size_t taps, const auto& where) {
   const Problem<C> problem(41);
   std::vector<Values> parts(2);  // weight, and bias if any
   std::size_t number = 0;
   for (const ParameterInfo& p : parameter_table(problem.parameters)) parts[number++] = Values(problem.weights.begin() + p.offset, problem.weights.begin() + p.offset + p.size);
-  const Values expected = convolved(problem.inputs[0], parts[0], parts[1], places, taps, where);
+  const Values expected = convolved(problem.inputs[0], parts[0], parts[1], windows, taps, where);
   check_within(relative_difference(Bench<C, Tested, double>(problem).run(), expected), 1e-14, "value");
 }
 
@@ -56,6 +72,91 @@ TEST_CASE("convolutions are sums over neighbours: on a ring, and on a grid with 
   verify<PointConvolution>(8, 1, [](int p, int) { return p; });
   verify<Convolution<true>>(16, 9, grid);
   verify<Convolution<false>>(16, 9, grid);
+  verify<StridedConvolution>(4, 9, [](int p, int k) {  // windows begin at their place: zeros below and on the right
+    const int row = p / 2 * 2 + k / 3, column = p % 2 * 2 + k % 3;
+    return row > 3 || column > 3 ? -1 : 4 * row + column;
+  });
+  verify<StridedPointConvolution>(4, 1, [](int p, int) { return p / 2 * 8 + p % 2 * 2; });
+}
+
+TEST_CASE("Winograd's and the folding convolution are the plain one, value and gradients, over several parts of its tiles") {
+  const auto same = []<class C>(std::type_identity<C>) {
+    const Problem<C> problem(43);
+    const auto of = [&]<class B, class E>(std::type_identity<B>, std::type_identity<E>) { return Bench<C, B, E>(problem).record(); };
+    const Gradients plain = of(std::type_identity<Reference>{}, std::type_identity<double>{});
+    for (const auto& [found, bound] : {std::pair{of(std::type_identity<Tested>{}, std::type_identity<double>{}), 1e-13}, {of(std::type_identity<Tested>{}, std::type_identity<float>{}), 1e-6}}) {
+      check_within(relative_difference(found.value, plain.value), bound, "value");
+      check_within(relative_difference(found.inputs[0], plain.inputs[0]), bound, "gradient of the input");
+      check_within(relative_difference(found.parameters, plain.parameters), bound, "gradient of the parameters");
+    }
+    Bench<C, Tested, float> bench(problem);
+    const Values both = bench.run();
+    CHECK(both == of(std::type_identity<Tested>{}, std::type_identity<float>{}).value);
+    const auto half = std::ptrdiff_t(problem.inputs[0].size() / 2);
+    const Values alone = bench.run({Values(problem.inputs[0].begin() + half, problem.inputs[0].end())}, problem.weights);  // the second sample
+    CHECK(std::equal(alone.begin(), alone.end(), both.begin() + std::ptrdiff_t(both.size() / 2)));
+  };
+  same(std::type_identity<WideConvolution<48, 32, 4>>{});
+  same(std::type_identity<WideConvolution<64, 64, 34>>{});
+  same(std::type_identity<WideConvolution<32, 3, 6>>{});  // by folding, and back by unfolding
+}
+
+TEST_CASE("group_norm: by loops, over several parts of its places, and where the values are far from 0") {
+  constexpr int places = 300, channels = 32, groups = 8, width = channels / groups;
+  Fixture f;
+  WeightAndBias<Shape<channels>, true> layer;
+  const Values weights = values(bind(layer), 6, 1);
+  Array<Tested, float> array(f.device, Index(weights.size()));
+  array.upload(as<float>(weights));
+  for (const double far : {0.0, 1000.0}) {
+    Values x = values(2 * places * channels, 7, 2);
+    for (double& v : x) v += far;
+    const std::vector<float> given = as<float>(x);
+    Values expected(x.size());
+    for (std::size_t b = 0; b < 2; ++b)
+      for (std::size_t g = 0; g < groups; ++g) {
+        double sum = 0, squares = 0;
+        const auto each = [&](const auto& visit) {
+          for (std::size_t p = 0; p < places; ++p)
+            for (std::size_t c = g * width; c < (g + 1) * width; ++c) visit((b * places + p) * channels + c, c);
+        };
+        each([&](std::size_t i, std::size_t) { sum += double(given[i]); });
+        const double mean = sum / (places * width);
+        each([&](std::size_t i, std::size_t) { squares += (double(given[i]) - mean) * (double(given[i]) - mean); });
+        const double rstd = 1 / std::sqrt(squares / (places * width) + 1e-6);
+        each([&](std::size_t i, std::size_t c) { expected[i] = (double(given[i]) - mean) * rstd * weights[std::size_t(layer.weight.offset) + c] + weights[std::size_t(layer.bias.offset) + c]; });
+      }
+    Run<Tested, float> run(f.workspace, array);
+    check_within(relative_difference(host(run, ops::group_norm<groups>(run, ops::input<Shape<dynamic, places, channels>>(run, std::span<const float>(given)), layer.weight, layer.bias, 1e-6)), expected),
+                 far == 0 ? 3e-7 : 1e-4, "group_norm");  // a mean of 1000 is known to 6e-5 in f32
+  }
+}
+
+TEST_CASE("group_norm: gradients over several parts of its places, along a direction") {
+  const Problem<ManyPlaces> problem(44);
+  Bench<ManyPlaces, Reference, double> bench(problem);
+  const auto loss = [&](double step) {
+    auto inputs = problem.inputs;
+    Values weights = problem.weights;
+    for (std::size_t i = 0; i < inputs[0].size(); ++i) inputs[0][i] += step * std::sin(0.7 * double(i));
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] += step * std::cos(0.4 * double(i));
+    const Values y = bench.run(inputs, weights), w = problem.output_weights(y.size());
+    return std::inner_product(y.begin(), y.end(), w.begin(), 0.0);
+  };
+  const double expected = (loss(1e-5) - loss(-1e-5)) / 2e-5;
+  const auto along = [&](const Gradients& g) {
+    double sum = 0;
+    for (std::size_t i = 0; i < g.inputs[0].size(); ++i) sum += g.inputs[0][i] * std::sin(0.7 * double(i));
+    for (std::size_t i = 0; i < g.parameters.size(); ++i) sum += g.parameters[i] * std::cos(0.4 * double(i));
+    return sum;
+  };
+  CHECK(along(bench.record()) == doctest::Approx(expected).epsilon(1e-7));
+  CHECK(along(Bench<ManyPlaces, Tested, double>(problem).record()) == doctest::Approx(expected).epsilon(1e-7));
+}
+
+TEST_CASE("upsample_nearest repeats rows and columns") {
+  Fixture f;
+  CHECK(host(f.ctx, ops::upsample_nearest<2>(f.ctx, f.input<Shape<dynamic, 4, 1>>({1, 2, 3, 4}))) == Values{1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4});
 }
 
 TEST_CASE("max_pool takes the largest of four, and gives its gradient to the first of equals") {

@@ -150,5 +150,8 @@ concept Backend = requires(B& b, float* x, Index n) {
 
 /// Whether a backend says, by `static constexpr bool host_memory = true`, that its memory is the host's.
 template <class B> inline constexpr bool host_memory = requires { requires B::host_memory; };
+/// Whether a backend says, by `static constexpr bool multiplies_dearly = true`, that products cost it more than passes over memory: its
+/// convolutions may then be Winograd's.
+template <class B> inline constexpr bool multiplies_dearly = requires { requires B::multiplies_dearly; };
 
 SFUMATO_END

@@ -13,7 +13,7 @@ namespace backend {
 /// kernel's, less the backend.
 template <class Inner, class Observer> struct Observed {
   static constexpr const char* name = "observed";
-  static constexpr bool host_memory = sfumato::host_memory<Inner>;
+  static constexpr bool host_memory = sfumato::host_memory<Inner>, multiplies_dearly = sfumato::multiplies_dearly<Inner>;
   Inner inner{};
   Observer observer{};
 };

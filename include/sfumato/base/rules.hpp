@@ -150,6 +150,9 @@ template <auto Num, auto Den> struct ShiftAtLeastOne {
 template <class Solver, class Grid, bool Fits> struct GridSolver {
   static_assert(Fits, "[grid-solver] this solver takes steps of one size, and the grid's are not");
 };
+template <class Solver, class Objective, bool Same> struct SamePath {
+  static_assert(Same, "[same-path] a solver that knows the path must know the one that the model was trained on");
+};
 /// Low and High: std::ratio.
 template <class Low, class High> struct TimeRange {
   static_assert(std::ratio_less_equal_v<std::ratio<0>, Low>, "[time-range] times lie in [0, 1]");
@@ -172,6 +175,17 @@ template <class Guide, int GuideClasses, int Classes> struct SameClasses {
 template <int Kernel, int Extent> struct KernelSize {
   static_assert(Kernel > 0 && Kernel % 2 == 1, "[kernel-size] a convolution's kernel has a middle: its size is odd");
   static_assert(Kernel <= Extent, "[kernel-size] a convolution's kernel is larger than what it goes over");
+};
+template <int Side, int Stride> struct StrideDivides {
+  static_assert(Stride > 0, "[stride-divides] a convolution's windows move on by a place at least");
+  static_assert(Side % (Stride > 0 ? Stride : 1) == 0, "[stride-divides] a convolution's stride must divide the side of its grid");
+};
+template <int Factor> struct PositiveFactor {
+  static_assert(Factor > 0, "[positive-factor] a grid is enlarged by a whole number of times");
+};
+template <int Channels, int Groups> struct GroupsDivideChannels {
+  static_assert(Groups > 0, "[groups-divide-channels] there must be a group at least");
+  static_assert(Channels % (Groups > 0 ? Groups : 1) == 0, "[groups-divide-channels] group norm needs groups of as many channels each");
 };
 template <int Places, int SideSquared> struct SquarePlaces {
   static_assert(Places == SideSquared, "[square-places] this operation needs a square grid of places");

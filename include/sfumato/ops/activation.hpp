@@ -50,6 +50,21 @@ template <int Sign> struct Hinge {
   template <class T> static SFUMATO_HD T value(T x) { return 1 + Sign * x <= 0 ? T(0) : 1 + Sign * x; }  // what is no number stays none
   template <class T> static SFUMATO_HD T derivative(T x) { return 1 + Sign * x > 0 ? T(Sign) : T(0); }
 };
+/// x, but not below Low nor above High; its derivative beyond is 0.
+template <int Low, int High> struct Clamp {
+  template <class T> static SFUMATO_HD T value(T x) { return x < Low ? T(Low) : x > High ? T(High) : x; }
+  template <class T> static SFUMATO_HD T derivative(T x) { return x < Low || x > High ? T(0) : T(1); }
+};
+/// exp(x / 2): the deviation, where x is the logarithm of a variance.
+struct HalfExp {
+  template <class T> static SFUMATO_HD T value(T x) { return std::exp(x / 2); }
+  template <class T> static SFUMATO_HD T derivative(T x) { return std::exp(x / 2) / 2; }
+};
+/// exp(x) - 1 - x: twice what a variance of logarithm x adds to the Kullback-Leibler divergence from N(0, 1).
+struct ExpExcess {
+  template <class T> static SFUMATO_HD T value(T x) { return std::expm1(x) - x; }
+  template <class T> static SFUMATO_HD T derivative(T x) { return std::expm1(x); }
+};
 /// A value in [-1, 1] as an image of 8 bits has it; others are clamped. Its derivative is 0.
 struct EightBits {
   template <class T> static SFUMATO_HD T value(T x) {

@@ -12,6 +12,7 @@ struct slice;
 struct concat;
 struct permute;
 struct broadcast;
+struct upsample;
 struct reduce;
 struct patchify;
 struct parameter;
@@ -167,6 +168,22 @@ template <int Axis, int Times, class Ctx, AnyValue X> constexpr auto broadcast(C
     constexpr Index inner = AxisSplit<Y, Axis>::inner();
     detail::Move m;
     m.loop(x.size() / inner, inner, Times * inner).loop(Times, 0, inner).loop(inner, 1, 1);
+    detail::move<detail::Coverage::repeats_x>(ctx, x, y, m);
+  }
+  return y;
+}
+
+/// Each place of a square grid `Factor` times as high and wide, all of its value: (batch, side^2, C) to (batch, (Factor side)^2, C).
+template <int Factor, class Ctx, AnyValue X> constexpr auto upsample_nearest(Ctx& ctx, const X& x) {
+  using S = typename X::shape;
+  constexpr int places = extent<S, 1>, side = square_side<places>, channels = width_of<S>;
+  require_context<name::upsample, Ctx, X>();
+  require<rule::BatchedRank<name::upsample, S, 3>, rule::SquarePlaces<places, side * side>, rule::PositiveFactor<Factor>>();
+  auto y = ctx.template make<replace_extent<S, 1, places * Factor * Factor>, typename X::element>(x.batch);
+  if constexpr (!Ctx::counting) {
+    constexpr Index row = Index{side} * channels;
+    detail::Move m;  // a row, its copies, a place, its copies
+    m.loop(x.batch * side, row, Factor * Factor * row).loop(Factor, 0, Factor * row).loop(side, channels, Factor * channels).loop(Factor, 0, channels).loop(channels, 1, 1);
     detail::move<detail::Coverage::repeats_x>(ctx, x, y, m);
   }
   return y;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sfumato/ops/linear.hpp>
+#include <sfumato/ops/winograd.hpp>
 
 #include <algorithm>
 #include <span>
@@ -17,36 +18,68 @@ struct translate;
 }  // namespace name
 
 namespace detail {
-/// Windows of `rows` x `columns` places around each place of a grid; beyond its border there are zeros, or, with `wraps`, its other side.
+/// Windows of `rows` x `columns` places on a grid: window (i, j), of a grid 1 / `stride` as high and wide, begins at (stride i - up,
+/// stride j - left). Beyond the border there are zeros, or, with `wraps`, the other side.
 struct Windows {
-  Index height, width, channels, rows, columns, wraps;
+  Index height, width;  ///< of the grid that they lie on
+  Index rows, columns, up, left, stride = 1, wraps = 0;
 
-  SFUMATO_HD constexpr Index size() const { return rows * columns; }
-  /// Where (i + down, j + right) lies; -1: outside.
-  SFUMATO_HD constexpr Index place(Index i, Index j, Index down, Index right) const {
-    Index y = i + down, x = j + right;
+  SFUMATO_HD constexpr Index taps() const { return rows * columns; }
+  SFUMATO_HD constexpr Index places() const { return height * width; }
+  SFUMATO_HD constexpr Index windows() const { return (height / stride) * (width / stride); }
+  /// The place that window (i, j) has at its tap (r, k); -1: none.
+  SFUMATO_HD constexpr Index seen(Index i, Index j, Index r, Index k) const { return at(stride * i + r - up, stride * j + k - left, height, width); }
+  /// The window that has place (y, x) at its tap (r, k); -1: none.
+  SFUMATO_HD constexpr Index seer(Index y, Index x, Index r, Index k) const {
+    const Index i = y + up - r, j = x + left - k;
+    return i % stride != 0 || j % stride != 0 ? -1 : at(i / stride, j / stride, height / stride, width / stride);
+  }
+
+ private:
+  SFUMATO_HD constexpr Index at(Index y, Index x, Index rows_here, Index columns_here) const {
     if (wraps != 0) {  // once round at most: the window is no larger than the grid
-      y += y < 0 ? height : y >= height ? -height : 0;
-      x += x < 0 ? width : x >= width ? -width : 0;
+      y += y < 0 ? rows_here : y >= rows_here ? -rows_here : 0;
+      x += x < 0 ? columns_here : x >= columns_here ? -columns_here : 0;
     }
-    return y < 0 || y >= height || x < 0 || x >= width ? -1 : y * width + x;
+    return y < 0 || y >= rows_here || x < 0 || x >= columns_here ? -1 : y * columns_here + x;
   }
 };
-/// The neighbours of places `first` and on, tap by tap: y (places, taps, channels). `sign` -1: of each tap the place on the other side, whose
-/// tap this place is. Item i is a place and `block` of its channels, of which they hold a whole number.
+/// What windows `first` and on see, tap by tap: x (places, channels) to y (windows, taps, channels). With `seers` the other way round: for
+/// places, of each tap the window that has them there: x (windows, channels) to y (places, taps, channels). Item i is a row of y and `block` of
+/// its channels, of which they hold a whole number.
 template <class E> struct Unfold {
   const E* x;
   E* y;
   Windows w;
-  Index first, block, sign;
+  Index channels, first, block, seers;
   SFUMATO_HD void operator()(Index i) const {
-    const Index blocks = w.channels / block, n = i / blocks, c = (i - n * blocks) * block;
-    const Index all = first + n, places = w.height * w.width, b = all / places, p = all - b * places, row = p / w.width, column = p - row * w.width;
-    E* to = y + n * w.size() * w.channels + c;
+    const Index blocks = channels / block, n = i / blocks, c = (i - n * blocks) * block;
+    const Index across = seers != 0 ? w.width : w.width / w.stride, here = seers != 0 ? w.places() : w.windows(), there = seers != 0 ? w.windows() : w.places();
+    const Index all = first + n, b = all / here, p = all - b * here, row = p / across, column = p - row * across;
+    E* to = y + n * w.taps() * channels + c;
     for (Index r = 0; r < w.rows; ++r)
-      for (Index k = 0; k < w.columns; ++k, to += w.channels) {
-        const Index from = w.place(row, column, sign * (r - w.rows / 2), sign * (k - w.columns / 2));
-        for (Index j = 0; j < block; ++j) to[j] = from < 0 ? E(0.0f) : x[(b * places + from) * w.channels + c + j];
+      for (Index k = 0; k < w.columns; ++k, to += channels) {
+        const Index from = seers != 0 ? w.seer(row, column, r, k) : w.seen(row, column, r, k);
+        for (Index j = 0; j < block; ++j) to[j] = from < 0 ? E(0.0f) : x[(b * there + from) * channels + c + j];
+      }
+  }
+};
+/// What windows see, of products (places, out, taps) of each place with all taps: y (windows, out), the sums over taps of each tap's place. Item i is a window
+/// of any sample.
+template <class E> struct Fold {
+  const E *products, *bias;
+  E* y;
+  Windows w;
+  Index out;
+  SFUMATO_HD void operator()(Index i) const {
+    const Index across = w.width / w.stride, here = w.windows(), b = i / here, p = i - b * here, row = p / across, column = p - row * across, taps = w.taps();
+    for (Index o = 0; o < out; ++o) y[i * out + o] = bias != nullptr ? bias[o] : E(0.0f);
+    for (Index r = 0; r < w.rows; ++r)
+      for (Index k = 0; k < w.columns; ++k) {
+        const Index from = w.seen(row, column, r, k);
+        if (from < 0) continue;
+        const E* const of_place = products + (b * w.places() + from) * out * taps + r * w.columns + k;
+        for (Index o = 0; o < out; ++o) y[i * out + o] += of_place[o * taps];
       }
   }
 };
@@ -133,19 +166,20 @@ template <class Ctx, class W> auto weight_of(Ctx& ctx, const W& w) {
   if constexpr (IsParam<W>) return ctx.weight(w);
   else return ctx.data(w);
 }
-/// Calls part(first, count, neighbours) for parts of the places of x, samples one after the other; neighbours: (count, taps, channels), x itself where
-/// a place is its own only one.
-template <bool Alone, class Ctx, class E, class Part> void for_neighbours(Ctx& ctx, const E* x, Index all, const Windows& w, Index sign, Part&& part) {
+/// Calls part(first, count, neighbours) for parts of all windows or, with `seers`, places of `samples`; neighbours: (count, taps, channels), x itself
+/// where each window is a place.
+template <bool Alone, class Ctx, class E, class Part> void for_neighbours(Ctx& ctx, const E* x, Index samples, const Windows& w, Index channels, bool seers, Part&& part) {
   using B = typename Ctx::backend;
+  const Index all = samples * (seers ? w.places() : w.windows());
   if constexpr (Alone) {
     part(Index{0}, all, x);
   } else {
-    const Index width = w.channels * w.size(), most = std::min(all, std::max(places_at_once, unfolded_at_once<B> / width)), block = host_memory<B> ? w.channels : 1;
+    const Index width = channels * w.taps(), most = std::min(all, std::max(places_at_once, unfolded_at_once<B> / width)), block = host_memory<B> ? channels : 1;
     const auto scratch = ctx.scratch(most * width);
     E* const unfolded = static_cast<E*>(scratch.data());
     for (Index first = 0; first < all; first += most) {
       const Index count = std::min(most, all - first);
-      Kernels<B>::for_each(ctx.device(), count * w.channels / block, count * width, Unfold<E>{x, unfolded, w, first, block, sign});
+      Kernels<B>::for_each(ctx.device(), count * channels / block, count * width, Unfold<E>{x, unfolded, w, channels, first, block, seers});
       part(first, count, static_cast<const E*>(unfolded));
     }
   }
@@ -162,59 +196,98 @@ template <bool Alone, class Ctx, class E, class Use> void with_tap_order(Ctx& ct
   }
 }
 
-/// What is gathered for a product is not kept: the backward pass gathers it again for the weight's gradient, and for x's the gradients of the
-/// places that saw it, which makes it a convolution too.
-template <class Ctx, class X, class W, class Bias> constexpr auto convolve(Ctx& ctx, const X& x, const W& weight, const Bias& bias, const Windows& w) {
-  constexpr int out = extent<typename W::shape, 0>;
-  constexpr Index in = W::shape::row / out, places = extent<typename X::shape, 1>, channels = width_of<typename X::shape>, taps = in / channels;
-  constexpr bool alone = taps == 1;
-  auto y = ctx.template make<with_width<typename X::shape, out>>(x.batch);
+/// Whether it is less to multiply every place with all taps and then to add up what windows see than to lay out first what they see: where there is
+/// little to come out. (In bf16 the sums would be rounded between the taps.)
+template <class Ctx, class E, int Out, int Channels, int Taps> inline constexpr bool fold_pays = multiplies_dearly<typename Ctx::backend> && std::is_same_v<E, compute_t<E>> && Out * Taps <= Channels;
+
+/// A convolution's extents, and by which algorithm it goes: where each window is a place, as a product; by Winograd's or by folding, where that pays; else by
+/// unfolding. What is gathered for a product is not kept: the backward pass gathers it again for the weight's gradient, and for x's the gradients
+/// of the windows that saw a place, which makes it a convolution too.
+template <int Out, int Channels, int Taps, bool Alone, bool MayTransform> struct ConvolutionPasses {
+  static constexpr Index out = Out, channels = Channels, in = Index{Channels} * Taps;
+  Windows w;
+  Index samples;
+
+  template <class Ctx, class E> void forward(Ctx& ctx, const E* x, const E* weight, const E* bias, E* y) const {
+    if constexpr (MayTransform && winograd_pays<Ctx, E, Channels, Out>) {
+      Winograd{w.height, w.width, samples, channels, out, false}.run(ctx, x, weight, bias, y, false);
+    } else if constexpr (MayTransform && fold_pays<Ctx, E, Out, Channels, Taps>) {
+      with_tap_order<false>(ctx, weight, {out, channels, Taps, 0}, [&](const E* by_tap) {
+        constexpr Index products = out * Taps;
+        const Index at_once = std::clamp<Index>(unfolded_at_once<typename Ctx::backend> / (w.places() * products), 1, samples);
+        const auto scratch = ctx.scratch(at_once * w.places() * products);
+        E* const of_places = static_cast<E*>(scratch.data());
+        for (Index first = 0; first < samples; first += at_once) {
+          const Index count = std::min(at_once, samples - first), rows = count * w.places();
+          kernels<Ctx>::matmul(ctx.device(), MatmulShape{.m = rows, .n = products, .k = channels, .a_row = channels, .a_col = 1, .b_row = 1, .b_col = channels, .c_row = products}, x + first * w.places() * channels,
+                               by_tap, of_places, false, nullptr, Activation::none);
+          kernels<Ctx>::for_each(ctx.device(), count * w.windows(), rows * products, Fold<E>{of_places, bias, y + first * w.windows() * out, w, out});
+        }
+      });
+    } else {
+      with_tap_order<Alone>(ctx, weight, {out, channels, Taps, 0}, [&](const E* by_tap) {
+        for_neighbours<Alone>(ctx, x, samples, w, channels, false, [&](Index first, Index count, const E* seen) {
+          kernels<Ctx>::matmul(ctx.device(), MatmulShape{.m = count, .n = out, .k = in, .a_row = in, .a_col = 1, .b_row = 1, .b_col = in, .c_row = out}, seen, by_tap, y + first * out, false, bias,
+                               Activation::none);
+        });
+      });
+    }
+  }
+  template <class Ctx, class E> void weight_backward(Ctx& ctx, const E* x, const E* d_y, E* d_weight) const {
+    using K = kernels<Ctx>;
+    const auto add_to = [&](E* into) {
+      for_neighbours<Alone>(ctx, x, samples, w, channels, false, [&](Index first, Index count, const E* seen) {
+        K::matmul(ctx.device(), MatmulShape{.m = out, .n = in, .k = count, .a_row = 1, .a_col = out, .b_row = in, .b_col = 1, .c_row = in}, d_y + first * out, seen, into, true, nullptr, Activation::none);
+      });
+    };
+    if constexpr (Alone) {
+      add_to(d_weight);
+    } else {
+      const auto scratch = ctx.scratch(in * out);
+      E* const by_tap = static_cast<E*>(scratch.data());
+      K::fill(ctx.device(), in * out, 0.0, by_tap);
+      add_to(by_tap);
+      K::for_each(ctx.device(), in * out, in * out, FromTapOrder<E>{by_tap, d_weight, {out, channels, Taps, 0}});
+    }
+  }
+  template <class Ctx, class E> void input_backward(Ctx& ctx, const E* d_y, const E* weight, E* d_x, bool accumulate) const {
+    if constexpr (MayTransform && winograd_pays<Ctx, E, Out, Channels>) {
+      Winograd{w.height, w.width, samples, out, channels, true}.run(ctx, d_y, weight, static_cast<const E*>(nullptr), d_x, accumulate);
+    } else {
+      with_tap_order<Alone>(ctx, weight, {out, channels, Taps, 1}, [&](const E* by_tap) {
+        for_neighbours<Alone>(ctx, d_y, samples, w, out, true, [&](Index first, Index count, const E* d_seen) {
+          kernels<Ctx>::matmul(ctx.device(), MatmulShape{.m = count, .n = channels, .k = Taps * out, .a_row = Taps * out, .a_col = 1, .b_row = channels, .b_col = 1, .c_row = channels}, d_seen, by_tap,
+                               d_x + first * channels, accumulate, nullptr, Activation::none);
+        });
+      });
+    }
+  }
+};
+
+/// x (batch, places, channels), weight (out, channels, taps...); y (batch, windows, out).
+template <int Rows, int Columns, int Stride, bool Wraps, class Ctx, class X, class W, class Bias>
+constexpr auto convolve(Ctx& ctx, const X& x, const W& weight, const Bias& bias, Index height, Index width) {
+  constexpr int out = extent<typename W::shape, 0>, channels = width_of<typename X::shape>, taps = Rows * Columns, windows = extent<typename X::shape, 1> / (Wraps ? 1 : Stride * Stride);
+  constexpr bool even = extent<typename X::shape, 1> % 4 == 0;  // of a square grid: both sides are
+  // What windows of a stride need beyond the border is half in front, the smaller half, and half behind.
+  const Windows w{height, width, Rows, Columns, Rows > Stride ? (Rows - Stride) / 2 : 0, Columns > Stride ? (Columns - Stride) / 2 : 0, Stride, Wraps};
+  auto y = ctx.template make<with_width<replace_extent<typename X::shape, 1, windows>, out>>(x.batch);
   if constexpr (Ctx::counting) {
-    ctx.macs(x.batch * places * in * out);
+    ctx.macs(x.batch * windows * channels * taps * out);
     ctx.save(x);
     if constexpr (!IsParam<W>) ctx.save(weight);
   } else {
-    using K = kernels<Ctx>;
     using E = typename Ctx::element;
-    const Index all = x.batch * places;
-    with_tap_order<alone>(ctx, weight_of(ctx, weight), {out, channels, taps, 0}, [&](const E* by_tap) {
-      for_neighbours<alone>(ctx, ctx.data(x), all, w, 1, [&](Index first, Index count, const E* seen) {
-        K::matmul(ctx.device(), MatmulShape{.m = count, .n = out, .k = in, .a_row = in, .a_col = 1, .b_row = 1, .b_col = in, .c_row = out}, seen, by_tap, ctx.mutable_data(y) + first * out, false,
-                  ctx.weight(bias), Activation::none);
-      });
-    });
+    const ConvolutionPasses<out, channels, taps, taps == 1 && Stride == 1, Rows == 3 && Columns == 3 && Stride == 1 && !Wraps && even> passes{w, x.batch};
+    passes.forward(ctx, ctx.data(x), weight_of(ctx, weight), ctx.weight(bias), ctx.mutable_data(y));
     if constexpr (Ctx::recording)
-      ctx.record(y, ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias), [x, weight, bias, w, all](Ctx& c, const E* d_y) {
+      ctx.record(y, ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias), [x, weight, bias, passes](Ctx& c, const E* d_y) {
         E* d_weight = nullptr;
         if constexpr (IsParam<W>) d_weight = c.parameter_gradient(weight);
         else if (c.flows(weight)) d_weight = c.gradient_to_add(weight.handle.slot);
-        if (d_weight) {
-          const auto add_to = [&](E* into) {
-            for_neighbours<alone>(c, c.data(x), all, w, 1, [&](Index first, Index count, const E* seen) {
-              K::matmul(c.device(), MatmulShape{.m = out, .n = in, .k = count, .a_row = 1, .a_col = out, .b_row = in, .b_col = 1, .c_row = in}, d_y + first * out, seen, into, true, nullptr, Activation::none);
-            });
-          };
-          if constexpr (alone) {
-            add_to(d_weight);
-          } else {
-            const auto scratch = c.scratch(in * out);
-            E* const by_tap = static_cast<E*>(scratch.data());
-            K::fill(c.device(), in * out, 0.0, by_tap);
-            add_to(by_tap);
-            K::for_each(c.device(), in * out, in * out, FromTapOrder<E>{by_tap, d_weight, {out, channels, taps, 0}});
-          }
-        }
-        if (const auto d_x = c.gradient(x); d_x.data) {
-          Windows of_y = w;
-          of_y.channels = out;
-          with_tap_order<alone>(c, weight_of(c, weight), {out, channels, taps, 1}, [&](const E* by_tap) {
-            for_neighbours<alone>(c, d_y, all, of_y, -1, [&](Index first, Index count, const E* d_seen) {
-              K::matmul(c.device(), MatmulShape{.m = count, .n = channels, .k = taps * out, .a_row = taps * out, .a_col = 1, .b_row = channels, .b_col = 1, .c_row = channels}, d_seen, by_tap,
-                        d_x.data + first * channels, d_x.accumulate, nullptr, Activation::none);
-            });
-          });
-        }
-        if (E* d_bias = c.parameter_gradient(bias)) K::column_sum(c.device(), all, Index{out}, d_y, d_bias);
+        if (d_weight) passes.weight_backward(c, c.data(x), d_y, d_weight);
+        if (const auto d_x = c.gradient(x); d_x.data) passes.input_backward(c, d_y, weight_of(c, weight), d_x.data, d_x.accumulate);
+        if (E* d_bias = c.parameter_gradient(bias)) kernels<Ctx>::column_sum(c.device(), x.batch * windows, Index{out}, d_y, d_bias);
       });
   }
   return y;
@@ -234,18 +307,18 @@ template <int Kernel, class Ctx, AnyValue X, class W, class Bias> requires (IsPa
   require<rule::BatchedRank<name::convolution, S, 3>, rule::KernelSize<Kernel, extent<S, 1>>,
           rule::SameShape<name::convolution, typename W::shape, Shape<extent<typename W::shape, 0>, width_of<S>, Kernel>>>();
   if constexpr (!is_none<Bias>) require<rule::SameShape<name::convolution, typename Bias::shape, Shape<extent<typename W::shape, 0>>>>();
-  return detail::convolve(ctx, x, weight, bias, {1, extent<S, 1>, width_of<S>, 1, Kernel, 1});
+  return detail::convolve<1, Kernel, 1, true>(ctx, x, weight, bias, 1, extent<S, 1>);
 }
-/// A 2-D convolution that keeps the size of a square grid, zeros beyond it: x (batch, side^2, C), weight a parameter or a value (out, C, Kernel,
-/// Kernel), bias (out) or None; y (batch, side^2, out).
-template <int Kernel, class Ctx, AnyValue X, class W, class Bias> requires (IsParam<W> || AnyValue<W>) constexpr auto convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
+/// A 2-D convolution of a square grid, zeros beyond it: x (batch, side^2, C), weight a parameter or a value (out, C, Kernel, Kernel), bias (out) or
+/// None; y (batch, (side / Stride)^2, out). With a stride of 2 a window of 3 begins at its place: zeros are needed behind the grid alone.
+template <int Kernel, int Stride = 1, class Ctx, AnyValue X, class W, class Bias> requires (IsParam<W> || AnyValue<W>) constexpr auto convolution(Ctx& ctx, const X& x, const W& weight, const Bias& bias) {
   using S = typename X::shape;
   constexpr int places = extent<S, 1>, side = square_side<places>;
   require_operands<name::convolution, Ctx, X>();
-  require<rule::BatchedRank<name::convolution, S, 3>, rule::SquarePlaces<places, side * side>, rule::KernelSize<Kernel, Kernel>,
+  require<rule::BatchedRank<name::convolution, S, 3>, rule::SquarePlaces<places, side * side>, rule::KernelSize<Kernel, Kernel>, rule::StrideDivides<side, Stride>,
           rule::SameShape<name::convolution, typename W::shape, Shape<extent<typename W::shape, 0>, width_of<S>, Kernel, Kernel>>>();
   if constexpr (!is_none<Bias>) require<rule::SameShape<name::convolution, typename Bias::shape, Shape<extent<typename W::shape, 0>>>>();
-  return detail::convolve(ctx, x, weight, bias, {side, side, width_of<S>, Kernel, Kernel, 0});
+  return detail::convolve<Kernel, Kernel, Stride, false>(ctx, x, weight, bias, side, side);
 }
 
 /// The largest of each 2 x 2 places of a square grid of even side: (batch, side^2, C) to (batch, side^2 / 4, C).

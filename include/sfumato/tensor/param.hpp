@@ -10,6 +10,7 @@
 #include <cmath>
 #include <ratio>
 #include <string>
+#include <tuple>
 #include <vector>
 
 SFUMATO_BEGIN
@@ -75,6 +76,8 @@ template <class T> struct IsParam : std::false_type {};
 template <class S, class I, bool F> struct IsParam<Param<S, I, F>> : std::true_type {};
 template <class T> struct IsArray : std::false_type {};
 template <class T, std::size_t N> struct IsArray<std::array<T, N>> : std::true_type {};
+template <class T> struct IsTuple : std::false_type {};
+template <class... T> struct IsTuple<std::tuple<T...>> : std::true_type {};
 
 struct Parameters {
   template <class M> static constexpr bool wants = IsParam<M>::value;
@@ -86,6 +89,7 @@ template <class Wanted, class Visit> struct Walk {
     using M = std::remove_const_t<Member>;
     if constexpr (Wanted::template wants<M>) visit(member);
     else if constexpr (IsArray<M>::value) for (auto& each : member) (*this)("", each);
+    else if constexpr (IsTuple<M>::value) std::apply([this](auto&... each) { ((*this)("", each), ...); }, member);
     else if constexpr (!IsParam<M>::value && !is_none<M>) M::parameters(member, *this);
   }
 };
@@ -100,6 +104,9 @@ template <class Visit> struct NamedWalk {
     } else if constexpr (IsArray<M>::value) {
       for (std::size_t i = 0; i < member.size(); ++i)
         NamedWalk{visit, prefix + name + "."}(std::to_string(i).c_str(), member[i]);
+    } else if constexpr (IsTuple<M>::value) {
+      int i = 0;
+      std::apply([&](auto&... each) { (NamedWalk{visit, prefix + name + "."}(std::to_string(i++).c_str(), each), ...); }, member);
     } else if constexpr (!is_none<M>) {
       M::parameters(member, NamedWalk{visit, *name ? prefix + name + "." : prefix});
     }

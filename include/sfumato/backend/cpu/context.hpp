@@ -59,7 +59,7 @@ class Carver {
 class Cpu {
  public:
   static constexpr const char* name = "cpu";
-  static constexpr bool host_memory = true;
+  static constexpr bool host_memory = true, multiplies_dearly = true;
 
   /// `threads` 0: as many as OpenMP offers, 1 without OpenMP. The instruction set is the machine's best, or
   /// SFUMATO_SIMD's.
