@@ -5,6 +5,7 @@
 #include <sfumato/train/weights.hpp>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 using namespace flow_test;
@@ -58,6 +59,17 @@ struct Weak {  // the labels it must be asked with are 0 and 2
 struct Still {  // x = z: no velocity
   static constexpr int classes = 1;
   auto operator()(auto&, const auto& z, std::span<const double>, std::span<const int>) const { return z; }
+};
+
+/// As guidance sees a model with a class token: three latents, then the token.
+struct Entangled {
+  using LatentShape = Shape<dynamic, 3, 1, 1>;
+};
+/// Velocity 1 everywhere.
+struct Steady : Net {
+  template <class Ctx, class Z> auto operator()(Ctx& ctx, const Z& z, std::span<const double>, std::span<const int>) const {
+    return ops::input_from<typename Z::shape>(ctx, z.batch, [&](auto* out) { std::fill(out, out + z.size(), std::remove_reference_t<decltype(*out)>(1.0f)); });
+  }
 };
 
 }  // namespace
@@ -210,6 +222,59 @@ TEST_CASE("an image is the same bits in any batch, on any number of threads") {
     CHECK(std::equal(part.begin(), part.end(), all.begin() + first * 768));
   }
   CHECK(draw({0}, 1, 1) != draw({0}, 0, 1));
+}
+
+TEST_CASE("images that are drawn with noise at every step are the same bits in any batch") {
+  Fixture f;
+  const auto draw = [&](std::vector<int> labels, Index first) {
+    return host(f.run, sample<X, EulerMaruyama<>, LastStepGrid<>>(f.run, Net{}, FlowObjective<Space::v>{}, labels, 4, first, {.steps = 5, .guidance = 2}));
+  };
+  const Values all = draw({0, 1, 2, 0}, 3), part = draw({2, 0}, 5);
+  CHECK(std::equal(part.begin(), part.end(), all.begin() + 8));
+  CHECK(draw({2, 0}, 4) != part);
+  const Values by_ode = host(f.run, sample<X, Euler, LastStepGrid<>>(f.run, Net{}, FlowObjective<Space::v>{}, std::vector<int>{2, 0}, 4, 5, {.steps = 5, .guidance = 2}));
+  CHECK(by_ode != part);
+}
+
+TEST_CASE("the score of a Gaussian's noise, from its velocity, on both paths") {
+  const auto check_score = [](const PathPoint& p) {
+    const double x = 0.7, e = -1.3;
+    const double z = p.data * x + p.noise * e, v = p.d_data * x + p.d_noise * e;
+    CHECK(p.score().velocity * v + p.score().z * z == doctest::Approx(-e / p.noise).epsilon(1e-12));
+  };
+  for (const double t : {0.0, 0.1, 0.5, 0.96}) {
+    check_score(LinearPath::at(t));
+    check_score(CosinePath::at(t));
+    const double h = 1e-6;
+    for (const auto& [at, before, after] : {std::array{LinearPath::at(t), LinearPath::at(t - h), LinearPath::at(t + h)}, std::array{CosinePath::at(t), CosinePath::at(t - h), CosinePath::at(t + h)}}) {
+      CHECK(at.d_data == doctest::Approx((after.data - before.data) / (2 * h)).epsilon(1e-8));
+      CHECK(at.d_noise == doctest::Approx((after.noise - before.noise) / (2 * h)).epsilon(1e-8));
+    }
+  }
+}
+
+TEST_CASE("a class token is guided by its own scale, or not at all") {
+  Fixture f;
+  const auto c = ops::normal<Shape<dynamic, 5>>(f.run, 2, {1, Stream::user, 0}), u = ops::normal<Shape<dynamic, 5>>(f.run, 2, {1, Stream::user, 1});
+  const Values of_c = host(f.run, c), of_u = host(f.run, u);
+  for (const double scale : {0.0, -1.0, 1.5}) {
+    const Values guided = host(f.run, ClassTokenGuidance<Entangled>{{}, scale}.combine(f.run, 2.5, c, u));
+    for (std::size_t i = 0; i < 10; ++i) {
+      const double w = i % 5 < 3 ? 2.5 : scale > 0 ? scale : 1;
+      CHECK(guided[i] == doctest::Approx(of_u[i] + w * (of_c[i] - of_u[i])).epsilon(1e-12).scale(1));
+    }
+  }
+}
+
+TEST_CASE("in bf16 many small steps add up") {
+  Cpu device(1);
+  Workspace<Cpu> workspace(device);
+  Run<Cpu, bf16> run(workspace, nullptr);
+  const std::vector<int> labels{0};
+  const auto z = sample<X>(run, Steady{}, FlowObjective<Space::v>{}, labels, 8, 0, {.steps = 1000});
+  std::vector<bf16> drawn(4);
+  ops::output(run, z, std::span(drawn));
+  for (std::size_t i = 0; i < 4; ++i) CHECK(double(float(drawn[i])) == doctest::Approx(Random{8, Stream::sample, 0}.normal(i) + 1).epsilon(0.01).scale(1));
 }
 
 TEST_CASE("sampling finds its memory again and keeps none") {

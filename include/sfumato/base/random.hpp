@@ -28,9 +28,10 @@ SFUMATO_HD constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_
 static_assert(philox({0, 0, 0, 0}, 0) == std::array<std::uint32_t, 4>{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u});
 
 /// Independent streams drawn from one seed.
-enum class Stream : std::uint32_t { init, time, noise, label_dropout, dropout, shuffle, flip, sample, data, user, mask, augment };
+enum class Stream : std::uint32_t { init, time, noise, label_dropout, dropout, shuffle, flip, sample, data, user, mask, augment, posterior };
 
-/// One stream of one seed at one step. `step` is the training step, 0 when sampling: images are told apart by the index.
+/// One stream of one seed at one step. `step` is the training step; when sampling 0 for the noise to begin with, and a step's number, from 1, for what
+/// a solver adds: images are told apart by the index.
 struct Random {
   std::uint64_t seed = 0;
   Stream stream = Stream::user;

@@ -11,6 +11,24 @@
 
 SFUMATO_BEGIN
 
+namespace detail {
+/// Of a training step.
+template <class Ctx> Random stream(const Ctx& ctx, Stream s) { return {ctx.random.seed, s, ctx.random.step}; }
+/// A time for each of `n` samples, by their numbers. In host memory of the context's workspace.
+template <TimeLaw Times, class Ctx> auto drawn_times(Ctx& ctx, std::size_t n) {
+  auto times = ctx.workspace().template host<double>(n);
+  for (std::size_t b = 0; b < n; ++b) times[b] = Times::sample(stream(ctx, Stream::time), static_cast<std::uint64_t>(ctx.random.first_sample) + b);
+  return times;
+}
+/// The labels, some of them the null class: each with probability `dropout`. Likewise.
+template <class Ctx> auto dropped_labels(Ctx& ctx, std::span<const int> labels, int null_class, double dropout) {
+  auto kept = ctx.workspace().template host<int>(labels.size());
+  for (std::size_t b = 0; b < labels.size(); ++b)
+    kept[b] = stream(ctx, Stream::label_dropout).uniform(static_cast<std::uint64_t>(ctx.random.first_sample) + b) < dropout ? null_class : labels[b];
+  return kept;
+}
+}  // namespace detail
+
 /// The network predicts in `PredSpace`; the squared error is taken in `LossSpace` (JiT, table 1: all nine pairs).
 template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNormal<>> struct FlowObjective {
   static constexpr Space prediction = PredSpace, loss_space = LossSpace;
@@ -62,20 +80,15 @@ template <Space PredSpace, Space LossSpace = Space::v, TimeLaw Times = LogitNorm
     ops::check_labels(labels, Model::classes);
     check(Index(labels.size()) == x.batch, "batch", "there are ", labels.size(), " labels for a batch of ", x.batch);
     const auto n = labels.size();
-    auto times = ctx.workspace().template host<double>(n);
-    auto rest = ctx.workspace().template host<double>(n);
-    auto weight = ctx.workspace().template host<double>(n);
-    auto kept_labels = ctx.workspace().template host<int>(n);
-    const auto stream = [&](Stream s) { return Random{ctx.random.seed, s, ctx.random.step}; };
+    const auto times = detail::drawn_times<Times>(ctx, n);
+    const auto kept_labels = detail::dropped_labels(ctx, labels, Model::classes, label_dropout);
+    auto rest = ctx.workspace().template host<double>(n), weight = ctx.workspace().template host<double>(n);
     for (std::size_t b = 0; b < n; ++b) {
-      const auto sample = static_cast<std::uint64_t>(ctx.random.first_sample) + b;
-      times[b] = Times::sample(stream(Stream::time), sample);
       rest[b] = 1 - times[b];
       weight[b] = loss_weight(PredSpace, LossSpace, times[b], t_epsilon);
-      kept_labels[b] = stream(Stream::label_dropout).uniform(sample) < label_dropout ? Model::classes : labels[b];
     }
     const std::span<const double> t{times.data(), n}, one_minus_t{rest.data(), n}, w{weight.data(), n};
-    const auto e = ops::normal<S>(ctx, x.batch, stream(Stream::noise), ctx.random.first_sample, noise_scale);
+    const auto e = ops::normal<S>(ctx, x.batch, detail::stream(ctx, Stream::noise), ctx.random.first_sample, noise_scale);
     const auto z = ops::combine_samples(ctx, t, x, one_minus_t, e);
     const std::span<const int> shown{kept_labels.data(), n};
     const auto target = [&] {

@@ -1,9 +1,10 @@
-// From noise to data along the learned velocity: ODE solvers, with classifier-free guidance on an interval.
+// From noise to data along the learned velocity, by an ODE or with noise, with classifier-free guidance on an interval.
 #pragma once
 
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/flow/schedule.hpp>
 #include <sfumato/flow/solver.hpp>
+#include <sfumato/ops/movement.hpp>
 
 #include <vector>
 
@@ -30,12 +31,16 @@ struct SamplerOptions {
 };
 
 /// Integrates dz/dt = velocity(z, t) over the times of `Grid` by `Method`, a solver such as Euler or Heun. `step_done(i)` is called
-/// after each step.
+/// after each step. `noise`: for solvers that draw.
 template <class Method, class Grid = UniformGrid, class Ctx, AnyValue Z, class Velocity, class StepDone>
-Z integrate(Ctx& ctx, Z z, const SamplerOptions& options, Velocity&& velocity, StepDone&& step_done) {
+Z integrate(Ctx& ctx, Z z, const SamplerOptions& options, Velocity&& velocity, StepDone&& step_done, const SampleNoise& noise = {}) {
   require<rule::GridSolver<Method, Grid, Grid::even || !requires { requires Method::even_steps; }>>();
   options.validate();
-  typename Method::template Solver<Z> solver;
+  using Solver = typename Method::template Solver<Z>;
+  Solver solver = [&] {
+    if constexpr (requires { Solver{noise}; }) return Solver{noise};
+    else return Solver{};
+  }();
   for (int i = 0; i < options.steps; ++i) {
     z = solver.step(ctx, z, TimeStep{i, options.steps, Grid::time(i, options.steps), Grid::time(i + 1, options.steps)}, velocity);
     step_done(i);
@@ -50,6 +55,17 @@ struct ClassifierFree {
     auto null_labels = ctx.workspace().template host<int>(labels.size());
     std::fill(null_labels.begin(), null_labels.end(), Model::classes);
     return model(ctx, z, times, std::span<const int>{null_labels.data(), labels.size()});
+  }
+};
+/// The same, with a scale of its own for the class token of REG's samples (its code: cls_cfg_scale).
+template <class Entangled> struct ClassTokenGuidance : ClassifierFree {
+  double scale = 0;  ///< within the interval of guidance; 0 or less: the class token is not guided
+
+  /// guidance times c + (1 - guidance) times u.
+  template <class Ctx, AnyValue Z> Z combine(Ctx& ctx, double guidance, const Z& c, const Z& u) const {
+    constexpr int latent = int(Entangled::LatentShape::row), all = int(Z::shape::row);
+    const auto part = [&]<int First, int Last>(double s) { return ops::combine(ctx, s, ops::slice<1, First, Last>(ctx, c), 1 - s, ops::slice<1, First, Last>(ctx, u)); };
+    return ops::concat<1>(ctx, part.template operator()<0, latent>(guidance), part.template operator()<latent, all>(scale > 0 ? scale : 1));
   }
 };
 /// AutoGuidance (Karras et al. 2024): a weaker model, of whatever type, of the same classes and with the same labels; of the same prediction space.
@@ -79,7 +95,9 @@ Z guided_velocity(Ctx& ctx, const Model& model, const Objective& objective, cons
   const auto velocity = [&](const Z& output) { return ops::combine(ctx, c.output, output, c.z, z); };
   const auto conditional = velocity(model(ctx, z, times, labels));
   if (guidance == 1) return conditional;
-  return ops::combine(ctx, guidance, conditional, 1 - guidance, velocity(guide(ctx, model, z, times, labels)));
+  const auto unconditional = velocity(guide(ctx, model, z, times, labels));
+  if constexpr (requires { guide.combine(ctx, guidance, conditional, unconditional); }) return guide.combine(ctx, guidance, conditional, unconditional);
+  else return ops::combine(ctx, guidance, conditional, 1 - guidance, unconditional);
 }
 
 /// Labels for `count` images, equally many of each class, class by class (RAE draws 50 of each). Throws Error("sampler-options") unless they can be.
@@ -103,11 +121,13 @@ auto sample(Ctx& ctx, const Model& model, const Objective& objective, std::span<
   options.validate();
   objective.validate();
   ops::check_labels(labels, Model::classes + 1);
-  auto z = ops::normal<S>(ctx, Index(labels.size()), Random{seed, Stream::sample, 0}, first_image, objective.noise_scale);
-  return integrate<Method, Grid>(
+  if constexpr (requires { typename Method::path; typename Objective::path; }) require<rule::SamePath<typename Method::path, typename Objective::path, std::is_same_v<typename Method::path, typename Objective::path>>>();
+  // Wide, since a step adds little to what is there.
+  auto z = ops::widen(ctx, ops::normal<S>(ctx, Index(labels.size()), Random{seed, Stream::sample, 0}, first_image, objective.noise_scale));
+  return ops::narrow(ctx, integrate<Method, Grid>(
       ctx, std::move(z), options,
-      [&](const auto& at, double t) { return guided_velocity(ctx, model, objective, at, t, labels, options.guidance_at(t), guide); },
-      std::forward<Progress>(progress));
+      [&](const auto& at, double t) { return ops::widen(ctx, guided_velocity(ctx, model, objective, ops::narrow(ctx, at), t, labels, options.guidance_at(t), guide)); },
+      std::forward<Progress>(progress), SampleNoise{seed, first_image}));
 }
 
 SFUMATO_END

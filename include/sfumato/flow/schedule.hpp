@@ -50,6 +50,14 @@ struct UniformGrid {
   static constexpr bool even = true;  ///< steps of one size
   static double time(int number, int steps) { return double(number) / steps; }
 };
+/// Even times from noise to `Last` short of data, then one step of that length to data: for EulerMaruyama (REG, REPA: 0.04).
+template <class Last = std::ratio<4, 100>> struct LastStepGrid : private rule::TimeRange<std::ratio<0>, Last>, private rule::TimeRange<Last, std::ratio<1>> {
+  static constexpr bool even = false;
+  static double time(int number, int steps) {
+    constexpr double range = 1 - double(Last::num) / double(Last::den);
+    return number == steps ? 1 : steps == 1 ? 0 : range * number / (steps - 1);
+  }
+};
 /// Noise levels that are even from 1 to `Lowest` before they are shifted. The last time is short of 1, and the step from there to
 /// clean data is left out: the published sampler's 50 points are 49 steps (RAE; its code).
 template <class Shift, class Lowest = std::ratio<1, 1000>> struct ShiftedGrid : private rule::TimeRange<Lowest, std::ratio<1>> {

@@ -1,11 +1,13 @@
-// ODE solvers: how one step of the sampler goes from z(t) to z(t + dt).
+// Solvers: how one step of the sampler goes from z(t) to z(t + dt).
 //
 // A solver is a struct with a `template <class Z> struct Solver`, made afresh for each trajectory, so that it may remember
-// earlier velocities. `step(ctx, z, step, velocity)` returns the next z; `velocity(z, t)` is one evaluation of the model, or two
+// earlier velocities; of SampleNoise where it draws. `step(ctx, z, step, velocity)` returns the next z; `velocity(z, t)` is one evaluation of the model, or two
 // where it is guided. Values are handles: keeping one costs no copy.
 #pragma once
 
+#include <sfumato/flow/path.hpp>
 #include <sfumato/ops/elementwise.hpp>
+#include <sfumato/ops/embedding.hpp>
 
 #include <array>
 
@@ -58,6 +60,30 @@ struct AdamsBashforth3 {
       return ops::combine(ctx, 1, z, dt, direction);
     }
     std::array<Z, 2> earlier{};  ///< velocities, the latest first
+  };
+};
+
+/// The images that a solver draws noise for: number `first` of `seed` and on.
+struct SampleNoise {
+  std::uint64_t seed = 0;
+  Index first = 0;
+};
+
+/// The reverse of a diffusion of coefficient w = 2 (1 - t) whose marginals are `Way`'s: dz = (v + w/2 score) dt + sqrt(w) dW, the score from the
+/// velocity (SiT, section 2.3; Euler and Maruyama). The last step draws nothing. REG's code on any path; its paper prints half of this w. On
+/// LastStepGrid: the score is not defined at t = 1.
+template <Path Way = LinearPath> struct EulerMaruyama {
+  using path = Way;
+  template <class Z> struct Solver {
+    SampleNoise noise;
+
+    template <class Ctx, class Velocity> Z step(Ctx& ctx, const Z& z, TimeStep at, Velocity&& velocity) {
+      const double w = 2 * (1 - at.time()), dt = at.size();
+      const PathPoint::Score score = Way::at(at.time()).score();
+      const auto next = ops::combine(ctx, 1 + 0.5 * w * score.z * dt, z, (1 + 0.5 * w * score.velocity) * dt, velocity(z, at.time()));
+      if (at.last()) return next;
+      return ops::add(ctx, next, ops::widen(ctx, ops::normal<typename Z::shape>(ctx, z.batch, Random{noise.seed, Stream::sample, static_cast<std::uint32_t>(at.number) + 1}, noise.first, std::sqrt(w * dt))));
+    }
   };
 };
 

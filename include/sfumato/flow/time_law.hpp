@@ -82,6 +82,13 @@ struct UniformTime {
   static double sample(const Random& random, std::uint64_t index) { return random.uniform(index); }
 };
 
+/// t = 2/pi atan(exp(n)), n ~ N(0, 1): the logarithm of data's weight over noise's is n on CosinePath, as with LogitNormal<0, 1> on
+/// LinearPath (SiT's and REPA's code: "lognormal").
+struct ArctanNormal {
+  static constexpr const char* name = "arctan normal";
+  static double sample(const Random& random, std::uint64_t index) { return 0.63661977236758134308 * std::atan(std::exp(random.normal(index))); }
+};
+
 /// t = 1 - 1 / (tan(pi/2 u) + 1), u ~ U(0, 1): the cosine schedule as a law on this path (Esser et al. 2024, "CosMap"). Symmetric,
 /// thinner at both ends.
 struct CosineTime {
