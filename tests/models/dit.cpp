@@ -8,8 +8,8 @@
 #include <sfumato/train/trainer.hpp>
 #include <sfumato/train/weights.hpp>
 
-#include "central_difference.hpp"
 #include "check_error.hpp"
+#include "model_gradient.hpp"
 
 #include <doctest/doctest.h>
 
@@ -85,43 +85,11 @@ struct Latents {
 };
 
 template <class Model> void check_gradient() {
-  Reference device;
-  Weights<Model, Reference, double> weights(device, 5);
-  std::vector<double> host(std::size_t(weights.size()));
-  weights.values().download(host);
-  for (const ParameterInfo& p : parameter_table(weights.model()))
-    for (Index i = 0; i < p.size && !p.frozen; ++i) host[std::size_t(p.offset + i)] += 0.2 * std::sin(0.7 * double(p.offset + i));  // nothing stands behind zeros
-  Workspace<Reference> workspace(device);
-  Tape<Reference, double> tape(workspace);
-  Array<Reference, double> gradients(device, weights.size());
   const std::vector<int> labels{0, 2};
-  const Objective objective;
-  const auto loss = [&](bool backward) {
-    weights.values().upload(host);
-    Kernels<Reference>::fill(device, gradients.size(), 0.0, gradients.data());
-    Record<Reference, double> ctx(tape, weights.values(), gradients, StepRandom{3, 1, 0});
+  check_model_gradient<Model>([&](auto& ctx, const Model& model) {
     const auto x = ops::input_from<Latent>(ctx, 2, [](double* out) { for (int j = 0; j < 2 * int(Latent::row); ++j) out[j] = std::cos(0.4 * j); });
-    const auto value = objective.loss(ctx, weights.model(), x, labels);
-    double out = 0;
-    ops::output(ctx, value, std::span(&out, 1));
-    if (backward) ctx.backward(value);
-    tape.clear();
-    return out;
-  };
-  loss(true);
-  std::vector<double> found(host.size());
-  gradients.download(found);
-  for (const ParameterInfo& p : parameter_table(weights.model())) {
-    if (p.frozen) {
-      for (Index i = 0; i < p.size; ++i) CHECK(found[std::size_t(p.offset + i)] == 0);
-      continue;
-    }
-    for (Index i = 0; i < p.size; i += std::max<Index>(1, p.size / 3)) {
-      const auto at = std::size_t(p.offset + i);
-      INFO(p.name << "[" << i << "]");
-      CHECK(std::abs(found[at] - central_difference(host[at], [&] { return loss(false); })) < 1e-8);
-    }
-  }
+    return Objective{}.loss(ctx, model, x, labels);
+  });
 }
 
 }  // namespace

@@ -1,22 +1,18 @@
 // A small SiT, alone, aligned and with a class token: gradients, and that it learns.
 #include <sfumato/backend/cpu/cpu.hpp>
-#include <sfumato/backend/reference/reference.hpp>
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/models/sit.hpp>
 #include <sfumato/train/trainer.hpp>
-#include <sfumato/train/weights.hpp>
 
-#include "central_difference.hpp"
+#include "model_gradient.hpp"
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
 using namespace sfumato;
 using backend::Cpu;
-using backend::Reference;
 
 namespace {
 
@@ -26,54 +22,19 @@ using Plain = SiT<Latent, Trunk<>>;
 
 /// Of the mean squares of velocity and projection.
 template <class Model> void check_gradient() {
-  Reference device;
-  Weights<Model, Reference, double> weights(device, 5);
-  std::vector<double> host(std::size_t(weights.size()));
-  weights.values().download(host);
-  for (const ParameterInfo& p : parameter_table(weights.model()))
-    for (Index i = 0; i < p.size && !p.frozen; ++i) host[std::size_t(p.offset + i)] += 0.2 * std::sin(0.7 * double(p.offset + i));  // nothing stands behind zeros
-  Workspace<Reference> workspace(device);
-  Tape<Reference, double> tape(workspace);
-  Array<Reference, double> gradients(device, weights.size());
   const std::vector<double> times{0.2, 0.7};
   const std::vector<int> labels{0, 3};
-  const auto loss = [&](bool backward) {
-    weights.values().upload(host);
-    Kernels<Reference>::fill(device, gradients.size(), 0.0, gradients.data());
-    Record<Reference, double> ctx(tape, weights.values(), gradients, StepRandom{3, 1, 0});
+  check_model_gradient<Model>([&](auto& ctx, const Model& model) {
     using S = typename Model::ImageShape;
     const auto z = ops::input_from<S>(ctx, 2, [](double* out) { for (int j = 0; j < 2 * int(S::row); ++j) out[j] = std::cos(0.4 * j); });
     const auto square = [&](const auto& x) { return ops::mean_all(ctx, ops::multiply(ctx, x, x)); };
-    const auto value = [&] {
-      if constexpr (Model::aligned) {
-        const auto both = weights.model().with_projection(ctx, z, times, labels);
-        return ops::combine(ctx, 1, square(both.velocity), 0.5, square(both.projection));
-      } else {
-        return square(weights.model()(ctx, z, times, labels));
-      }
-    }();
-    double out = 0;
-    ops::output(ctx, value, std::span(&out, 1));
-    if (backward) ctx.backward(value);
-    tape.clear();
-    return out;
-  };
-  loss(true);
-  std::vector<double> found(host.size());
-  gradients.download(found);
-  const double largest_of_all = std::abs(*std::max_element(found.begin(), found.end(), [](double a, double b) { return std::abs(a) < std::abs(b); }));
-  for (const ParameterInfo& p : parameter_table(weights.model())) {
-    double largest = 0;
-    for (Index i = 0; i < p.size; ++i) largest = std::max(largest, std::abs(found[std::size_t(p.offset + i)]));
-    INFO(p.name);
-    CHECK((largest == 0) == p.frozen);
-    for (Index i = 0; i < p.size && !p.frozen; i += std::max<Index>(1, p.size / 3)) {
-      const auto at = std::size_t(p.offset + i);
-      const double expected = central_difference(host[at], [&] { return loss(false); });
-      INFO(i << ": found " << found[at] << ", expected " << expected);
-      CHECK(std::abs(found[at] - expected) < 1e-8 * largest_of_all);
+    if constexpr (Model::aligned) {
+      const auto both = model.with_projection(ctx, z, times, labels);
+      return ops::combine(ctx, 1, square(both.velocity), 0.5, square(both.projection));
+    } else {
+      return square(model(ctx, z, times, labels));
     }
-  }
+  });
 }
 
 /// Latents of three kinds, of unit variance.

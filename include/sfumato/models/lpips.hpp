@@ -3,8 +3,8 @@
 #pragma once
 
 #include <sfumato/models/vision_encoder.hpp>
+#include <sfumato/nn/convolution.hpp>
 #include <sfumato/ops/loss.hpp>
-#include <sfumato/ops/window.hpp>
 
 #include <tuple>
 
@@ -13,15 +13,8 @@ SFUMATO_BEGIN
 namespace layer {
 
 /// relu of a 3 x 3 convolution: (batch, side^2, In) to (batch, side^2, Out).
-template <int In, int Out> struct VGGConvolution {
-  Param<Shape<Out, In, 3, 3>, init::UniformFanIn> weight;
-  Param<Shape<Out>, init::UniformWithin<In * 9>> bias;
-
-  static constexpr void parameters(auto& self, auto&& visit) {
-    visit("weight", self.weight);
-    visit("bias", self.bias);
-  }
-  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const { return ops::relu(ctx, ops::convolution<3>(ctx, x, weight, bias)); }
+template <int In, int Out> struct VGGConvolution : Convolution<In, Out> {
+  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const { return ops::relu(ctx, Convolution<In, Out>::operator()(ctx, x)); }
 };
 
 /// The weights of channels in a distance: none is negative in the published ones.
@@ -29,9 +22,6 @@ template <int Width> struct ChannelWeights {
   Param<Shape<1, Width, 1, 1>, init::One> weight;
   static constexpr void parameters(auto& self, auto&& visit) { visit("model.1.weight", self.weight); }
 };
-
-/// Features scaled to a root mean square of 1 over their channels: sqrt(width) times a vector of length 1; where all are 0, 0.
-template <class Ctx, AnyValue X> constexpr auto unit_features(Ctx& ctx, const X& x) { return ops::norm<NormKind::rms>(ctx, x, None{}, None{}, 1e-20); }
 
 }  // namespace layer
 

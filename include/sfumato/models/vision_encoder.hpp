@@ -86,6 +86,17 @@ template <class Input, class Trunk, class Norm, bool ClassToken, int Registers =
   template <class Ctx, AnyValue X> constexpr auto encode_patches(Ctx& ctx, const X& patches) const {
     return norm(ctx, patches_of(ctx, trunk(ctx, with_prefix(ctx, patches))));
   }
+  /// The class token in front of the patches' tokens, (batch, 1 + tokens, width), all of them normed. An encoder that has none gives the mean of its
+  /// patches' tokens, normed again (REG, table 3, where that does almost as well).
+  template <class Ctx, AnyValue X> constexpr auto with_class_token(Ctx& ctx, const X& images) const {
+    const auto seen = trunk(ctx, with_prefix(ctx, embed(ctx, images)));
+    if constexpr (ClassToken) {
+      return norm(ctx, ops::concat<axis::tokens>(ctx, ops::slice<axis::tokens, 0, 1>(ctx, seen), patches_of(ctx, seen)));
+    } else {
+      const auto patches = norm(ctx, patches_of(ctx, seen));
+      return ops::concat<axis::tokens>(ctx, ops::reshape<Shape<dynamic, 1, width>>(ctx, norm(ctx, ops::mean<axis::tokens>(ctx, patches))), patches);
+    }
+  }
   /// What each of the blocks `After`, ascending, makes of normalised images' patches: a tuple of (batch, tokens, width), without the
   /// last norm.
   template <int... After, class Ctx, AnyValue X> constexpr auto taps(Ctx& ctx, const X& images) const {
@@ -119,6 +130,10 @@ template <int Width, int Depth, int Size = 224> using DINOv2 =
 template <int Size = 224> using DINOv2_S = DINOv2<384, 12, Size>;
 template <int Size = 224> using DINOv2_B = DINOv2<768, 12, Size>;
 template <int Size = 224> using DINOv2_L = DINOv2<1024, 24, Size>;
+
+/// DINOv2 ViT-B/14 without registers (Oquab et al. 2023) and with its last norm's weight and bias, as REPA and REG have it for a teacher.
+template <int Size = 224> using DINOv2Teacher_B =
+    VisionEncoder<EncoderInput<Size, 14, 37, Interpolation::cubic_antialiased>, Transformer<768, 12, LayerNorm, GELU, Heads<12>, LayerScale<std::ratio<1>>>, LayerNorm, true>;
 
 /// SigLIP2's vision tower, without its pooling head.
 using SigLIP2_B = VisionEncoder<EncoderInput<256, 16, 16, Interpolation::cubic, HalfColours>, Transformer<768, 12, LayerNorm, GELUTanh>, LayerNormNoAffine, false>;

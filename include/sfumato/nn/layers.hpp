@@ -53,6 +53,9 @@ template <class Gamma> struct Scale {
   }
 };
 
+/// Features scaled to a root mean square of 1 over their channels: sqrt(width) times a vector of length 1; where all are 0, 0.
+template <class Ctx, AnyValue X> constexpr auto unit_features(Ctx& ctx, const X& x) { return ops::norm<NormKind::rms>(ctx, x, None{}, None{}, 1e-20); }
+
 /// x as a norm takes it: wide where the norm's layer says `static constexpr bool takes_wide = true`, else rounded.
 template <class Norm, class Ctx, AnyValue X> constexpr auto seen_by(Ctx& ctx, const X& x) {
   if constexpr (requires { requires Norm::takes_wide; }) return x;

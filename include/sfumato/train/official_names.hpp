@@ -11,10 +11,11 @@ SFUMATO_BEGIN
 
 /// Names of a layout. Each rule replaces a part of our name, where it first occurs, by one of theirs, or by several, whose tensors then
 /// make up ours, one after the other along the first axis; the next rule finds what the last one left. `ignored` are beginnings of
-/// names that no parameter of ours wants.
+/// names that no parameter of ours wants. Matrices whose names there hold one of `as_convolutions` are convolutions of one place: (out, in, 1, 1).
 struct NameTable {
   std::vector<std::pair<std::string, std::vector<std::string>>> rules;
   std::vector<std::string> ignored;
+  std::vector<std::string> as_convolutions = {};
 
   /// Their tensors of our parameter.
   std::vector<std::string> parts(const std::string& ours) const {
@@ -47,6 +48,8 @@ struct NameTable {
         if (count > 1) part.shape[0] /= count;
         part.size /= count;
         part.offset += i * part.size;
+        if (part.shape.size() == 2 && std::any_of(as_convolutions.begin(), as_convolutions.end(), [&](const std::string& each) { return part.name.find(each) != std::string::npos; }))
+          part.shape.insert(part.shape.end(), {1, 1});
         check(std::none_of(out.begin(), out.end(), [&](const ParameterInfo& other) { return other.name == part.name; }), "name-table", "'", part.name, "' is the name of two parameters");
         out.push_back(part);
       }
@@ -57,7 +60,8 @@ struct NameTable {
 
 /// DiT and DiT-DH keep our names, and tables of the rotary embedding beside them: one in DiT, two in DiT-DH.
 inline NameTable dit_names() { return {{}, {"feat_rope.", "enc_feat_rope.", "dec_feat_rope."}}; }
-/// DINOv2 with registers as Hugging Face's transformers keep it. The last norm's weight and bias are left out, as in RAE.
+/// DINOv2 as Hugging Face's transformers keep it, with registers and without. The last norm's weight and bias are left out where the model has none,
+/// as in RAE.
 inline NameTable dinov2_names() {
   return {{{"patch_embed.proj.", {"embeddings.patch_embeddings.projection."}},
            {"cls_token", {"embeddings.cls_token"}},
@@ -67,9 +71,13 @@ inline NameTable dinov2_names() {
            {".attn.qkv.", {".attention.attention.query.", ".attention.attention.key.", ".attention.attention.value."}},
            {".attn.proj.", {".attention.output.dense."}},
            {".ls1.gamma", {".layer_scale1.lambda1"}},
-           {".ls2.gamma", {".layer_scale2.lambda1"}}},
+           {".ls2.gamma", {".layer_scale2.lambda1"}},
+           {"norm.weight", {"layernorm.weight"}},
+           {"norm.bias", {"layernorm.bias"}}},
           {"embeddings.mask_token", "layernorm."}};
 }
+/// DINOv2 as its authors keep it, which is how ours is named.
+inline NameTable dinov2_release_names() { return {{}, {"mask_token"}}; }
 /// SigLIP2's vision tower, likewise; its pooling head and the text model are left out.
 inline NameTable siglip2_names() {
   return {{{"patch_embed.proj.", {"vision_model.embeddings.patch_embedding."}},
@@ -105,24 +113,60 @@ inline NameTable mae_names() {
 /// RAE's decoder, whose blocks are named as MAE's.
 inline NameTable rae_decoder_names() { return {detail::mae_blocks("decoder_layers."), {}}; }
 
+/// AutoencoderKL as diffusers kept it before its attention's layers were renamed; ours are the names since.
+inline NameTable older_vae_names() { return {{{".to_q.", {".query."}}, {".to_k.", {".key."}}, {".to_v.", {".value."}}, {".to_out.0.", {".proj_attn."}}}, {}}; }
+/// AutoencoderKL of so many stages as its authors' code keeps it (CompVis), whose decoder counts its stages from pixels.
+inline NameTable compvis_vae_names(int stages = 4) {
+  NameTable names;
+  for (int i = 0; i < stages; ++i) names.rules.push_back({text("decoder.up_blocks.", i, "."), {text("decoder.up.", stages - 1 - i, ".")}});
+  names.rules.insert(names.rules.end(), {{"down_blocks.", {"down."}},
+                                         {"mid_block.resnets.0.", {"mid.block_1."}},
+                                         {"mid_block.resnets.1.", {"mid.block_2."}},
+                                         {"mid_block.attentions.0.", {"mid.attn_1."}},
+                                         {".resnets.", {".block."}},
+                                         {".downsamplers.0.", {".downsample."}},
+                                         {".upsamplers.0.", {".upsample."}},
+                                         {".conv_shortcut.", {".nin_shortcut."}},
+                                         {".conv_norm_out.", {".norm_out."}},
+                                         {".group_norm.", {".norm."}},
+                                         {".to_q.", {".q."}},
+                                         {".to_k.", {".k."}},
+                                         {".to_v.", {".v."}},
+                                         {".to_out.0.", {".proj_out."}}});
+  names.ignored = {"loss."};
+  names.as_convolutions = {".attn_1."};
+  return names;
+}
 /// LPIPS on VGG16 as the lpips package saves its whole module, which names the weights of channels twice.
 inline NameTable lpips_names() { return {{}, {"scaling_layer.", "lins."}}; }
 /// DINO's ViTs as Caron et al. and timm keep them, which is how ours are named; the rest of the module is left out.
 inline NameTable dino_names() { return {{}, {"head."}}; }
 
-/// `load_weights` of a file in another layout or in ours, whichever holds more of the model, under any of `key_prefixes`. Throws
+/// `load_weights` of a file in one of these layouts or in ours, whichever holds most of the model, under any of `key_prefixes`. Throws
 /// Error("checkpoint-mismatch") in that layout's names.
-template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, const NameTable& names) {
+template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, std::span<const NameTable> layouts) {
   const io::SafetensorsFile file(path);
-  const auto ours = parameter_table(weights.model()), theirs = names.translated(ours);
-  const auto held = [&](const auto& table) { return detail::count_held(file, table, find_prefix(file, table)); };
-  const bool other = held(theirs) >= held(ours);
-  const auto& table = other ? theirs : ours;
+  auto table = parameter_table(weights.model());
+  const auto held = [&](const auto& t) { return detail::count_held(file, t, find_prefix(file, t)); };
+  const NameTable* layout = nullptr;
+  Index most = held(table);
+  const auto ours = table;
+  for (const NameTable& other : layouts) {
+    auto theirs = other.translated(ours);
+    const Index here = held(theirs);
+    if (here < most || (here == most && layout != nullptr)) continue;
+    most = here;
+    layout = &other;
+    table = std::move(theirs);
+  }
   const std::string prefix = find_prefix(file, table);
   detail::require_same_parameters(file, path.string(), table, {prefix}, [&](std::string_view name) {
-    return other && name.starts_with(prefix) && names.ignores(name.substr(prefix.size()));
+    return layout != nullptr && name.starts_with(prefix) && layout->ignores(name.substr(prefix.size()));
   });
   detail::read_parameters(file, table, prefix, weights.values());
+}
+template <class Model, class B, class E> void load_weights(const std::filesystem::path& path, Weights<Model, B, E>& weights, const NameTable& names) {
+  load_weights(path, weights, std::span(&names, 1));
 }
 
 SFUMATO_END
