@@ -1,6 +1,7 @@
 // How good samples are: Frechet distance, inception score, precision and recall. Needs Eigen.
 #pragma once
 
+#include <sfumato/metrics/cknna.hpp>
 #include <sfumato/metrics/frechet_distance.hpp>
 #include <sfumato/metrics/inception_score.hpp>
 #include <sfumato/metrics/precision_recall.hpp>

@@ -90,3 +90,13 @@ TEST_CASE("errors of the Frechet distance") {
   }
   check_error("metric-finite", [&] { frechet_distance(x, x * 1e200); });  // the covariance overflows
 }
+
+TEST_CASE("spatial features are the first channels of maps") {
+  MatrixXd maps(2, 6);  // three channels of two places
+  maps << 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;
+  MatrixXd two(2, 4);
+  two << 1, 2, 3, 4, 7, 8, 9, 10;
+  CHECK(spatial_features(maps, 3, 2) == two);
+  check_error([&] { spatial_features(maps, 4, 2); }, "metric-width", {"6 wide", "4 channels"});
+  check_error([&] { spatial_features(maps, 3, 4); }, "metric-width", {"4 of 3"});
+}

@@ -32,5 +32,13 @@ template <class Matrix> void check_finite(const Eigen::MatrixBase<Matrix>& featu
 inline RowsView<float> rows_of(std::span<const float> values, Index width) { return detail::rows_of(values, width); }
 inline RowsView<double> rows_of(std::span<const double> values, Index width) { return detail::rows_of(values, width); }
 
+/// What sFID compares (Nash et al. 2021): the first `kept` channels of feature maps, whose rows are (channels, places): (samples, kept * places). ADM's
+/// evaluator takes 7 channels of Inception's mixed_6 of 17 x 17 places. Throws `metric-width`.
+template <class Matrix> auto spatial_features(const Eigen::MatrixBase<Matrix>& maps, Index channels, Index kept = 7) {
+  check(channels > 0 && maps.cols() % channels == 0, "metric-width", "maps are ", maps.cols(), " wide, which is no multiple of ", channels, " channels");
+  check(kept > 0 && kept <= channels, "metric-width", kept, " of ", channels, " channels were asked for");
+  return maps.derived().leftCols(kept * (maps.cols() / channels)).eval();
+}
+
 }  // namespace metrics
 SFUMATO_END
