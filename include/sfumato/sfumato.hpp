@@ -19,6 +19,7 @@
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/flow/precondition.hpp>
 #include <sfumato/flow/sampler.hpp>
+#include <sfumato/models/autoencoder_kl.hpp>
 #include <sfumato/models/classifier.hpp>
 #include <sfumato/models/dit.hpp>
 #include <sfumato/models/discriminator.hpp>
@@ -34,6 +35,7 @@
 #include <sfumato/ops/window.hpp>
 #include <sfumato/tensor/tensor.hpp>
 #include <sfumato/train/adversary.hpp>
+#include <sfumato/train/autoencoder_objective.hpp>
 #include <sfumato/train/decoder_objective.hpp>
 #include <sfumato/train/feature_distance.hpp>
 #include <sfumato/train/latent_objective.hpp>
@@ -41,5 +43,6 @@
 #include <sfumato/train/muon.hpp>
 #include <sfumato/train/probe.hpp>
 #include <sfumato/train/samples.hpp>
+#include <sfumato/train/sit_objective.hpp>
 #include <sfumato/train/trainer.hpp>
 #include <sfumato/train/weights.hpp>

@@ -74,6 +74,16 @@ template <class From, class To> void convert(std::span<const std::byte> bytes, s
   }
 }
 
+/// The same of whatever floating-point type `dtype` is; false where it is none.
+template <Element To> [[nodiscard]] bool convert_floats(Dtype dtype, std::span<const std::byte> bytes, std::span<To> out) {
+  if (dtype == Dtype::f64) convert<double>(bytes, out);
+  else if (dtype == Dtype::f32) convert<float>(bytes, out);
+  else if (dtype == Dtype::f16) convert<Half>(bytes, out);
+  else if (dtype == Dtype::bf16) convert<bf16>(bytes, out);
+  else return false;
+  return true;
+}
+
 }  // namespace detail
 
 /// "F32" and so on.

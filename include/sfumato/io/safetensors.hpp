@@ -78,6 +78,8 @@ class SafetensorsFile {
     return SafetensorsFile(bytes, name);
   }
 
+  /// The path, or what stands for it.
+  const std::string& name() const noexcept { return name_; }
   /// All names, in the order of their bytes in the file.
   std::vector<std::string> names() const {
     std::vector<std::string> out;
@@ -102,10 +104,7 @@ class SafetensorsFile {
     check(out.size() == static_cast<std::size_t>(tensor.size()), "safetensors-read", where(tensor.name), "shape ",
           detail::shape_text(tensor.shape), " has ", tensor.size(), " elements, room was given for ", out.size());
     if constexpr (Element<T>) {
-      if (tensor.dtype == Dtype::f64) return detail::convert<double>(tensor.bytes, out);
-      if (tensor.dtype == Dtype::f32) return detail::convert<float>(tensor.bytes, out);
-      if (tensor.dtype == Dtype::f16) return detail::convert<detail::Half>(tensor.bytes, out);
-      if (tensor.dtype == Dtype::bf16) return detail::convert<bf16>(tensor.bytes, out);
+      if (detail::convert_floats(tensor.dtype, tensor.bytes, out)) return;
     } else if (tensor.dtype == dtype_of<T>()) {
       if constexpr (std::is_same_v<T, bool>) {
         std::transform(tensor.bytes.begin(), tensor.bytes.end(), out.begin(),

@@ -4,6 +4,7 @@
 #include <sfumato/models/rae.hpp>
 #include <sfumato/ops/activation.hpp>
 #include <sfumato/ops/loss.hpp>
+#include <sfumato/train/feature_distance.hpp>
 #include <sfumato/train/latent_objective.hpp>
 
 #include <algorithm>
@@ -61,8 +62,8 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     const auto seen = decoder.features(ctx, noised(ctx, frozen_latents(ctx, *encoder, images)));
     const auto made = Decoder::template denormalise<Range::signed_unit>(ctx, decoder.pixels(ctx, seen));
     const auto reconstruction = [&](Ctx& c, const auto& x) {
-      if (perceptual_weight == 0) return ops::scale(c, 0.5, l1(c, x, images));
-      return ops::combine(c, 0.5, l1(c, x, images), perceptual_weight, distance(c, x, images));
+      if (perceptual_weight == 0) return ops::scale(c, 0.5, l1_distance(c, x, images));
+      return ops::combine(c, 0.5, l1_distance(c, x, images), perceptual_weight, distance(c, x, images));
     };
     if constexpr (is_none<Adversary>) {
       return reconstruction(ctx, made);
@@ -94,10 +95,6 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     }
     const auto noise = ops::normal<typename Z::shape>(ctx, z.batch, Random{ctx.random.seed, Stream::noise, ctx.random.step}, ctx.random.first_sample);
     return ops::combine_samples(ctx, {one.data(), n}, z, {sigma.data(), n}, noise);
-  }
-  /// mean |x - y|, of two values of one shape; a wide scalar.
-  template <class Ctx, AnyValue X, AnyValue Y> static auto l1(Ctx& ctx, const X& x, const Y& y) {
-    return ops::mean_all(ctx, ops::activation(ctx, ops::subtract(ctx, x, y), ops::Abs{}));
   }
 };
 

@@ -6,6 +6,9 @@
 
 SFUMATO_BEGIN
 
+/// mean |x - y|, of two values of one shape; a wide scalar.
+template <class Ctx, AnyValue X, AnyValue Y> auto l1_distance(Ctx& ctx, const X& x, const Y& y) { return ops::mean_all(ctx, ops::activation(ctx, ops::subtract(ctx, x, y), ops::Abs{})); }
+
 /// Squared distance of the features of a frozen network, each place's scaled to length 1, summed over channels, averaged over places and
 /// samples, added up over the blocks `Blocks`: LPIPS (Zhang et al. 2018) before its channels are weighed, for networks of one's own. `Net`
 /// has `taps<Blocks...>(ctx, images)`: Classifier, VisionEncoder.

@@ -91,7 +91,7 @@ template <int Tokens, int Dim, class B, class E> void read_statistics(const std:
     else if (!detail::is_float(file.at(name).dtype)) differences.add("type", name, "expected a floating-point type");
   }
   if (!file.contains("mean") && !file.contains("var")) differences.add("missing", "mean or var,", "at least one of them");
-  differences.require_none(path.string(), "does not hold these latents' statistics");
+  differences.require_none("checkpoint-mismatch", path.string(), "does not hold these latents' statistics");
 
   const auto read = [&](const char* name, double otherwise) {
     std::vector<double> values(size, otherwise), placed(size);

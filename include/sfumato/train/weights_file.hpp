@@ -45,9 +45,9 @@ class Differences {
   template <class... What> void add(const char* kind, const std::string& name, const What&... what) {
     if (++count_ <= most) lines_ += text("\n  ", kind, ": ", io::detail::printable(name), " ", what...);
   }
-  /// Throws Error("checkpoint-mismatch") with all of them, if there are any.
-  void require_none(const std::string& path, const char* otherwise) const {
-    check(count_ == 0, "checkpoint-mismatch", path, " ", otherwise, ":", lines_, count_ > most ? text("\n  and ", count_ - most, " more") : std::string());
+  /// Throws an Error with all of them, if there are any.
+  void require_none(std::string_view id, const std::string& path, const char* otherwise) const {
+    check(count_ == 0, id, path, " ", otherwise, ":", lines_, count_ > most ? text("\n  and ", count_ - most, " more") : std::string());
   }
 
  private:
@@ -78,7 +78,7 @@ void require_same_parameters(const io::SafetensorsFile& file, const std::string&
     }
   for (const std::string& name : file.names())
     if (!known.contains(name) && !ignored(name) && !belongs_to_another_part(name, prefixes)) differences.add("extra", name, shape_list(file.at(name).shape));
-  differences.require_none(path, "does not hold this model's parameters");
+  differences.require_none("checkpoint-mismatch", path, "does not hold this model's parameters");
 }
 
 template <class B, class E>
