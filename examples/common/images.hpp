@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
+#include <vector>
 
 namespace example {
 
@@ -13,6 +15,19 @@ namespace example {
 inline std::size_t grid_limit(int size, int columns) {
   const int cell = size + 2;
   return std::size_t(std::max(1, std::min((1 << 24) / (cell * cell), columns * (16000 / cell))));
+}
+
+/// Rows of images, and below each the row that was made of them.
+inline std::vector<sfumato::io::Image> in_rows(const std::vector<sfumato::io::Image>& above, const std::vector<sfumato::io::Image>& below, int columns) {
+  std::vector<sfumato::io::Image> grid;
+  for (std::size_t first = 0; first < above.size(); first += std::size_t(columns)) {
+    const auto last = std::min(above.size(), first + std::size_t(columns));
+    for (const auto* part : {&above, &below}) {
+      grid.insert(grid.end(), part->begin() + std::ptrdiff_t(first), part->begin() + std::ptrdiff_t(last));
+      for (std::size_t empty = last - first; empty < std::size_t(columns); ++empty) grid.push_back({above[0].height, above[0].width, above[0].channels, std::vector<std::uint8_t>(above[0].pixels.size())});
+    }
+  }
+  return grid;
 }
 
 /// The data named on the command line; else Fashion-MNIST where Debian puts it; else the bundled sample. Throws Error("dataset") where the

@@ -25,19 +25,6 @@ struct Arguments : DeviceArguments, SystemArguments {
   std::uint64_t seed = 0;
 };
 
-/// Rows of images, and below each the row that was made of them.
-std::vector<io::Image> in_rows(const std::vector<io::Image>& above, const std::vector<io::Image>& below, int columns) {
-  std::vector<io::Image> grid;
-  for (std::size_t first = 0; first < above.size(); first += std::size_t(columns)) {
-    const auto last = std::min(above.size(), first + std::size_t(columns));
-    for (const auto* part : {&above, &below}) {
-      grid.insert(grid.end(), part->begin() + std::ptrdiff_t(first), part->begin() + std::ptrdiff_t(last));
-      for (std::size_t empty = last - first; empty < std::size_t(columns); ++empty) grid.push_back({above[0].height, above[0].width, above[0].channels, std::vector<std::uint8_t>(above[0].pixels.size())});
-    }
-  }
-  return grid;
-}
-
 template <class S> void reconstruct(const Arguments& a) {
   using Image = typename S::Decoder::ImageShape;
   require_writable(a.out);
