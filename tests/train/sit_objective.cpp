@@ -165,7 +165,7 @@ TEST_CASE("LatentSource: rows of moments and tokens with their labels; all that 
     const io::SafetensorsFile open(file.path);
     const LatentSource<Entangled, Flow<>> source(open);
     CHECK(source.size() == 6);
-    std::vector<float> row(std::size_t(Sample::row));
+    std::vector<float> row(static_cast<std::size_t>(Sample::row));
     CHECK(source.load(4, false, row.data()) == 1);
     for (std::size_t j = 0; j < row.size(); ++j) CHECK(row[j] == (j < 2 * latent ? file.moments[4 * 2 * latent + j] : file.tokens[4 * 5 * class_dim + j - 2 * latent]));
     check_error([&] { source.load(0, true, row.data()); }, "train-options", {"flipped"});
