@@ -108,6 +108,12 @@ template <class Objective> void read_latents(const sfumato::io::SafetensorsFile&
   objective.latent_scale = number_of(said("latent_scale"), file.name());
 }
 
+/// The latents of samples; a class token is dropped.
+template <class Model, class Ctx, class Z> auto latent_part(Ctx& ctx, const Z& z) {
+  if constexpr (!Model::entangled) return z;
+  else return sfumato::ops::reshape<typename Model::LatentShape>(ctx, sfumato::ops::slice<1, 0, int(Model::LatentShape::row)>(ctx, z));
+}
+
 /// Images as an autoencoder takes them: with `border` rows and columns of background on every side.
 template <class Source, int Channels, int Side, int Border> struct Bordered {
   const Source* source;

@@ -31,12 +31,6 @@ struct Arguments : DeviceArguments {
   SamplerOptions sampler{.steps = 50, .guidance = 1};
 };
 
-/// The latents of samples that carry a class token, which is dropped.
-template <class Model, class Ctx, class Z> auto latent_part(Ctx& ctx, const Z& z) {
-  if constexpr (!Model::entangled) return z;
-  else return ops::reshape<typename Model::LatentShape>(ctx, ops::slice<1, 0, int(Model::LatentShape::row)>(ctx, z));
-}
-
 template <class S> void draw(const Arguments& a) {
   using Model = typename S::Model;
   std::vector<int> labels;

@@ -71,11 +71,7 @@ template <class T> std::vector<float> draw(const Setting& s, T& trainer, std::ui
   for (std::size_t first = 0; first < s.labels.size(); first += 100) {
     const auto part = std::span(s.labels).subspan(first, std::min<std::size_t>(100, s.labels.size() - first));
     const auto z = sample<typename Model::ImageShape, Euler>(run, trainer.model(), s.objective, part, seed, Index(first), {.steps = s.a.solver_steps});
-    const auto latents = [&] {
-      if constexpr (!Model::entangled) return z;
-      else return ops::reshape<typename Model::LatentShape>(run, ops::slice<1, 0, int(Model::LatentShape::row)>(run, z));
-    }();
-    const auto x = without_border<Fashion>(painted, s.vae.model().decode(painted, ops::scale(painted, 1 / s.objective.latent_scale, latents)));
+    const auto x = without_border<Fashion>(painted, s.vae.model().decode(painted, ops::scale(painted, 1 / s.objective.latent_scale, latent_part<Model>(painted, z))));
     ops::output(painted, x, std::span(images).subspan(first * 784, part.size() * 784));
   }
   for (float& v : images) v = std::clamp(v, -1.0f, 1.0f);
