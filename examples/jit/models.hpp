@@ -1,7 +1,8 @@
 // The models that this program knows by name.
 #pragma once
 
-#include <sfumato/base/error.hpp>
+#include "../common/named.hpp"
+
 #include <sfumato/models/jit.hpp>
 
 #include <string>
@@ -20,7 +21,7 @@ using Folder64JiT = sfumato::JiT<sfumato::ImagePatches<64, 3, 8, 100>,
                                  sfumato::Head<sfumato::Linear>, sfumato::Bottleneck<96>>;
 
 /// Calls `visit.template operator()<Model>(name)` for every known model.
-template <class Visit> void for_each_model(Visit&& visit) {
+inline constexpr auto for_each_model = [](auto&& visit) {
   visit.template operator()<FashionJiT>("fashion");
   visit.template operator()<Folder64JiT>("folder-64");
   visit.template operator()<sfumato::JiT_B_16>("JiT-B/16");
@@ -32,20 +33,10 @@ template <class Visit> void for_each_model(Visit&& visit) {
   visit.template operator()<sfumato::JiT_H_32>("JiT-H/32");
   visit.template operator()<sfumato::JiT_G_16>("JiT-G/16");
   visit.template operator()<sfumato::JiT_G_32>("JiT-G/32");
-}
+};
 
 /// Calls `body.template operator()<Model>()` for the model called `name`; throws Error("model") with the known names.
-template <class Body> void with_model(const std::string& name, Body&& body) {
-  bool found = false;
-  std::string known;
-  for_each_model([&]<class Model>(const char* each) {
-    known += std::string(known.empty() ? "" : ", ") + each;
-    if (name != each) return;
-    found = true;
-    body.template operator()<Model>();
-  });
-  sfumato::check(found, "model", "there is no model called '", name, "'; known are ", known);
-}
+template <class Body> void with_model(const std::string& name, Body&& body) { with_named(for_each_model, "model", name, body); }
 
 /// Side and channels of a model's images, from its type.
 template <class Model> inline constexpr int image_size = sfumato::extent<typename Model::ImageShape, 2>;

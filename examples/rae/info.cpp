@@ -62,12 +62,6 @@ template <class S> void print_system(const std::string& name) {
   std::printf("  [same-latents] holds: encoder, diffusion model and decoder have %d tokens x %d\n", D::tokens, D::token_dim);
 }
 
-/// Every published model by its name: `row` prints its line, `details` more where there is more.
-struct Listed {
-  const char* name;
-  void (*row)(const std::string&);
-  void (*details)();
-};
 template <class D> constexpr Listed listed_diffusion(const char* name) { return {name, print_diffusion<D>, print_diffusion_details<D>}; }
 template <class E> constexpr Listed listed_encoder(const char* name) { return {name, print_encoder<E>, nullptr}; }
 template <class D> constexpr Listed listed_decoder(const char* name) { return {name, print_decoder<D>, nullptr}; }
@@ -78,20 +72,6 @@ constexpr Listed models[] = {listed_encoder<DINOv2_S<>>("DINOv2-S"), listed_enco
                              listed_diffusion<DiTDH_XL<>>("DiTDH-XL"), listed_diffusion<DiTDH_XXL<>>("DiTDH-XXL"), listed_diffusion<DiTDH_H<>>("DiTDH-H"), listed_diffusion<DiTDH_G<>>("DiTDH-G"),
                              listed_diffusion<DiTDH_T<>>("DiTDH-T"), listed_decoder<ViTDecoder_B<>>("ViT-B"), listed_decoder<ViTDecoder_L<>>("ViT-L"), listed_decoder<ViTDecoder_XL<>>("ViT-XL")};
 
-void print(const std::string& name) {
-  std::string known;
-  for (const Listed& model : models) {
-    known += std::string(known.empty() ? "" : ", ") + model.name;
-    if (name != model.name) continue;
-    print_heading();
-    model.row(name);
-    if (model.details) model.details();
-    return;
-  }
-  const bool found = if_system(name, [&]<class S>() { print_system<S>(name); });
-  check(found, "model", "there is nothing called '", name, "'; models are ", known, "; systems are ", known_systems());
-}
-
 }  // namespace
 
 void add_info(CLI::App& app) {
@@ -99,9 +79,8 @@ void add_info(CLI::App& app) {
   auto* command = app.add_subcommand("info", "print parameters, multiply-adds, bytes and rules");
   command->add_option("--model", *name, "a model, e.g. DiTDH-XL, or a system, e.g. DINOv2-B/DiTDH-XL; all models in a table if left out");
   command->callback([name] {
-    if (!name->empty()) return print(*name);
-    print_heading();
-    for (const Listed& model : models) model.row(model.name);
+    const bool found = print_listed(models, *name, print_heading) || if_named(for_each_system, *name, [&]<class S>() { print_system<S>(*name); });
+    check(found, "model", "there is nothing called '", *name, "'; models are ", listed_names(models), "; systems are ", names_of(for_each_system));
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../common/fashion_encoder.hpp"
+#include "../common/named.hpp"
 
 #include <sfumato/flow/objective.hpp>
 #include <sfumato/flow/schedule.hpp>
@@ -41,7 +42,7 @@ template <class Encoder, class Diffusion, class Decoder = sfumato::ViTDecoder_XL
 using ImageNet = System<sfumato::RAE<Encoder, Diffusion, Decoder>, 1000>;
 
 /// Calls `visit.template operator()<System>(name)` for every known system.
-template <class Visit> void for_each_system(Visit&& visit) {
+inline constexpr auto for_each_system = [](auto&& visit) {
   using namespace sfumato;
   visit.template operator()<Fashion>("fashion");
   visit.template operator()<ImageNet<DINOv2_B<>, DiTDH_S<>, ViTDecoder_B<>>>("DINOv2-B/DiTDH-S/ViT-B");
@@ -52,28 +53,9 @@ template <class Visit> void for_each_system(Visit&& visit) {
   visit.template operator()<ImageNet<DINOv2_B<448>, DiTDH_XL<768, 32>>>("DINOv2-B-512/DiTDH-XL");
   visit.template operator()<ImageNet<SigLIP2_B, DiTDH_XL<>>>("SigLIP2-B/DiTDH-XL");
   visit.template operator()<ImageNet<MAE_B, DiTDH_XL<>>>("MAE-B/DiTDH-XL");
-}
-
-inline std::string known_systems() {
-  std::string known;
-  for_each_system([&]<class>(const char* each) { known += std::string(known.empty() ? "" : ", ") + each; });
-  return known;
-}
-/// Calls `body.template operator()<System>()` for the one called `name`, and says whether there is one.
-template <class Body> bool if_system(const std::string& name, Body&& body) {
-  bool found = false;
-  for_each_system([&]<class S>(const char* each) {
-    if (name != each) return;
-    found = true;
-    body.template operator()<S>();
-  });
-  return found;
-}
-/// The same; throws Error("model") with the known names.
-template <class Body> void with_system(const std::string& name, Body&& body) {
-  const bool found = if_system(name, body);
-  sfumato::check(found, "model", "there is no system called '", name, "'; known are ", known_systems());
-}
+};
+/// Calls `body.template operator()<System>()` for the one called `name`. Throws Error("model") with the known names.
+template <class Body> void with_system(const std::string& name, Body&& body) { with_named(for_each_system, "system", name, body); }
 
 /// How official files name the parameters of a model.
 inline sfumato::NameTable official_names(const sfumato::MAE_B&) { return sfumato::mae_names(); }

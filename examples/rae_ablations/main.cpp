@@ -6,12 +6,16 @@
 #include "../common/fashion.hpp"
 #include "../common/fashion_score.hpp"
 #include "../common/plot.hpp"
+#include "../common/program.hpp"
 #include "../common/progress.hpp"
-#include "../rae/sampling.hpp"
+#include "../rae/models.hpp"
 
+#include <sfumato/flow/sampler.hpp>
 #include <sfumato/train/decoder_objective.hpp>
 #include <sfumato/train/feature_distance.hpp>
+#include <sfumato/train/image_source.hpp>
 #include <sfumato/train/latent_objective.hpp>
+#include <sfumato/train/latent_statistics.hpp>
 
 namespace {
 

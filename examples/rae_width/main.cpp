@@ -30,7 +30,7 @@ template <int Width, int Depth, int HeadWidth> using WithHead = DiTDH<Input, Tru
 
 struct Arguments {
   std::string data, encoder, out = "out/rae_width";
-  Index steps = 1200, batch = 32, evaluation = 128;
+  Index steps = 900, batch = 32, evaluation = 128;
   int seeds = 3, threads = 0;
   double rate = 1e-3;
   bool verify = false;

@@ -50,12 +50,6 @@ template <class Encoder> void print_teacher(const std::string& name) {
   print_row(name, cost.parameters, cost.parameters, cost.macs, 0, 0);
 }
 
-/// Every model by its name: `row` prints its line, `details` more where there is more.
-struct Listed {
-  const char* name;
-  void (*row)(const std::string&);
-  void (*details)();
-};
 template <class M> constexpr Listed listed(const char* name) { return {name, print_diffusion<M>, print_diffusion_details<M>}; }
 template <int Width, int Depth, int Heads, int Block> using Aligned = REPA<ImageNetLatents<>, SiTTrunk<Width, Depth, Heads>, Block, 768>;
 using VAE = StableDiffusionVAE<>;
@@ -64,19 +58,6 @@ constexpr Listed models[] = {listed<SiT_S_2<>>("SiT-S/2"), listed<SiT_B_2<>>("Si
                              listed<REG_L_2<>>("SiT-L/2+REG"), listed<REG_XL_2<>>("SiT-XL/2+REG"), listed<Fashion::Model>("fashion"), {"VAE encoder", print_half<VAE::Encode>, nullptr},
                              {"VAE decoder", print_half<VAE::Decode>, nullptr}, {"DINOv2-B/14", print_teacher<DINOv2Teacher_B<>>, nullptr}};
 
-void print(const std::string& name) {
-  std::string known;
-  for (const Listed& model : models) {
-    known += std::string(known.empty() ? "" : ", ") + model.name;
-    if (name != model.name) continue;
-    print_heading();
-    model.row(name);
-    if (model.details) model.details();
-    return;
-  }
-  throw Error("model", text("there is nothing called '", name, "'; models are ", known));
-}
-
 }  // namespace
 
 void add_info(CLI::App& app) {
@@ -84,9 +65,8 @@ void add_info(CLI::App& app) {
   auto* command = app.add_subcommand("info", "print parameters, multiply-adds, bytes and rules");
   command->add_option("--model", *name, "a model, e.g. SiT-XL/2+REG; all in a table if left out");
   command->callback([name] {
-    if (!name->empty()) return print(*name);
-    print_heading();
-    for (const Listed& model : models) model.row(model.name);
+    const bool found = print_listed(models, *name, print_heading);
+    check(found, "model", "there is nothing called '", *name, "'; models are ", listed_names(models));
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../common/fashion_encoder.hpp"
+#include "../common/named.hpp"
 
 #include <sfumato/models/autoencoder_kl.hpp>
 #include <sfumato/models/sit.hpp>
@@ -40,26 +41,16 @@ using Fashion = System<FashionVAE, FashionEncoder, FashionREG, 28>;
 template <class Model> using ImageNet = System<sfumato::StableDiffusionVAE<>, sfumato::DINOv2Teacher_B<>, Model, 256>;
 
 /// Calls `visit.template operator()<System>(name)` for every known system.
-template <class Visit> void for_each_system(Visit&& visit) {
+inline constexpr auto for_each_system = [](auto&& visit) {
   using namespace sfumato;
   visit.template operator()<Fashion>("fashion");
   visit.template operator()<ImageNet<REG_B_2<>>>("SiT-B/2+REG");
   visit.template operator()<ImageNet<REG_L_2<>>>("SiT-L/2+REG");
   visit.template operator()<ImageNet<REG_XL_2<>>>("SiT-XL/2+REG");
   visit.template operator()<ImageNet<REPA<ImageNetLatents<>, SiTTrunk<1152, 28, 16>, 8, 768>>>("SiT-XL/2+REPA");
-}
+};
 /// Calls `body.template operator()<System>()` for the one called `name`. Throws Error("model") with the known names.
-template <class Body> void with_system(const std::string& name, Body&& body) {
-  bool found = false;
-  std::string known;
-  for_each_system([&]<class S>(const char* each) {
-    known += std::string(known.empty() ? "" : ", ") + each;
-    if (name != each) return;
-    found = true;
-    body.template operator()<S>();
-  });
-  sfumato::check(found, "model", "there is no system called '", name, "'; known are ", known);
-}
+template <class Body> void with_system(const std::string& name, Body&& body) { with_named(for_each_system, "system", name, body); }
 
 /// An autoencoder's weights, by any of the names that they are published under.
 template <class VAE, class B, class E> void load_vae(const std::string& path, sfumato::Weights<VAE, B, E>& weights) {
