@@ -3,10 +3,13 @@
 
 #include "fashion.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <string>
 #include <vector>
 
 namespace example {
@@ -28,6 +31,16 @@ inline std::vector<sfumato::io::Image> in_rows(const std::vector<sfumato::io::Im
     }
   }
   return grid;
+}
+
+/// Of commands that look at images.
+struct DataArguments {
+  std::string data;
+  bool skip_corrupt = false;
+};
+inline void add_data_options(CLI::App& command, DataArguments& a) {
+  command.add_option("--data", a.data, "folder with IDX files, or with one subfolder of images per class; Fashion-MNIST if left out")->check(folder_named);
+  command.add_flag("--skip-corrupt", a.skip_corrupt, "leave damaged images of a folder out instead of stopping");
 }
 
 /// The data named on the command line; else Fashion-MNIST where Debian puts it; else the bundled sample. Throws Error("dataset") where the

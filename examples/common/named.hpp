@@ -3,7 +3,6 @@
 
 #include <sfumato/base/error.hpp>
 
-#include <cstdio>
 #include <span>
 #include <string>
 

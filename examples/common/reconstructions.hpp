@@ -8,12 +8,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <iterator>
 #include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace example {
 
-struct ReconstructionArguments {
+struct ReconstructionArguments : DeviceArguments {
   std::string out = "reconstructions.png", report, classifier = bundled_classifier;
   sfumato::Index count = 0, batch = 100;
   int shown = 40, columns = 10;
@@ -27,18 +31,23 @@ inline void add_reconstruction_options(CLI::App& command, ReconstructionArgument
   command.add_option("--columns", a.columns, "of the grid")->capture_default_str()->check(CLI::PositiveNumber);
   command.add_option("--classifier", a.classifier, "fashion: the classifier that scores them")->capture_default_str();
   command.add_option("--report", a.report, "text file to also write the figures to");
+  add_device_options(command, a);
+}
+/// Before images are read. Throws as `require_writable`.
+inline void require_writable_reconstructions(const ReconstructionArguments& a) {
+  require_writable(a.out);
+  if (!a.report.empty()) require_writable(a.report);
 }
 
 class Reconstructions {
  public:
-  /// The first images of `dataset`, or all; `scored`: of Fashion-MNIST. Throws here, before the work, for what could not be written after it.
-  Reconstructions(const ReconstructionArguments& a, const sfumato::io::ImageDataset& dataset, int threads, bool scored)
-      : a_(a), side_(dataset.height), channels_(dataset.channels), size_(a.count > 0 ? std::min(a.count, dataset.size()) : dataset.size()), cpu_(threads),
-        most_(std::min(std::size_t(a.shown), grid_limit(side_, a.columns) / 2)), line_("reconstructed", size_) {
-    require_writable(a.out);
-    if (!a.report.empty()) require_writable(a.report);
+  /// The first images of `dataset`, or all; `scored`: of Fashion-MNIST.
+  Reconstructions(const ReconstructionArguments& a, const sfumato::io::ImageDataset& dataset, bool scored)
+      : a_(a), side_(dataset.height), channels_(dataset.channels), size_(a.count > 0 ? std::min(a.count, dataset.size()) : dataset.size()), cpu_(a.threads),
+        most_(std::min(std::size_t(a.shown), grid_limit(side_, a.columns) / 2)) {
     if (scored && size_ >= FashionScorer::least) scorer_.emplace(cpu_, dataset, a.classifier);
   }
+  Reconstructions(const ReconstructionArguments&&, const sfumato::io::ImageDataset&, bool) = delete;  // would die before it is read
   Reconstructions(const Reconstructions&) = delete;
   Reconstructions& operator=(const Reconstructions&) = delete;
 
@@ -46,6 +55,7 @@ class Reconstructions {
   /// side) in [-1, 1], and the images' labels.
   template <class Batch> void each(Batch&& batch) {
     std::vector<float> real, made;
+    CountLine line("reconstructed", size_);
     for (sfumato::Index first = 0; first < size_; first += a_.batch) {
       const sfumato::Index n = std::min(a_.batch, size_ - first);
       real.resize(std::size_t(n) * row());
@@ -53,7 +63,7 @@ class Reconstructions {
       labels_.resize(std::size_t(first + n));
       batch(first, n, std::span(real), std::span(made), std::span(labels_).last(std::size_t(n)));
       take(real, made);
-      line_(first + n);
+      line(first + n);
     }
   }
   /// Writes what was asked for. `what` was reconstructed stands in the report.
@@ -91,7 +101,6 @@ class Reconstructions {
   sfumato::Index size_;
   sfumato::backend::Cpu cpu_;
   std::size_t most_;
-  CountLine line_;
   std::optional<FashionScorer> scorer_;
   std::vector<float> real_, made_;
   std::vector<int> labels_;

@@ -11,9 +11,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstdio>
 #include <iterator>
 #include <optional>
+#include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace example {
 
@@ -25,6 +30,13 @@ struct SampleArguments : DeviceArguments {
   std::uint64_t seed = 0;
   sfumato::SamplerOptions sampler{.steps = 50, .guidance = 1};
 };
+
+/// With two of them.
+inline std::string decimals(double value) {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.2f", value);
+  return digits;
+}
 
 inline void add_sample_options(CLI::App& command, SampleArguments& a) {
   auto* labels = command.add_option("--labels", a.labels, "classes to draw, e.g. 207,360; the first ten if left out")->delimiter(',');
@@ -45,11 +57,11 @@ inline void add_sample_options(CLI::App& command, SampleArguments& a) {
   add_device_options(command, a);
 }
 
-class Samples {
+class DrawnImages {
  public:
   /// Images of `channels` and `side` x `side` pixels, one for each label asked for, of `classes`; `scored`: of Fashion-MNIST. Throws here, before
   /// the drawing, for options that mean nothing and for what could not be written after it.
-  Samples(const SampleArguments& a, int side, int channels, int classes, bool scored)
+  DrawnImages(const SampleArguments& a, int side, int channels, int classes, bool scored)
       : a_(a), side_(side), channels_(channels), labels_(chosen(a, classes)), cpu_(a.threads), most_(grid_limit(side, a.columns)) {
     using sfumato::check;
     check(a.batch > 0 && a.batch <= 65536, "sampler-options", "the batch must be in 1..65536, found ", a.batch);
@@ -61,8 +73,9 @@ class Samples {
     if (!a.npz.empty()) npz_.emplace(a.npz, std::array<sfumato::Index, 4>{size(), side, side, channels});
     if (scored) scorer_.emplace(cpu_, sfumato::io::load_fashion_mnist(fashion_or_bundled(a.data), sfumato::io::Split::test), a.classifier);
   }
-  Samples(const Samples&) = delete;
-  Samples& operator=(const Samples&) = delete;
+  DrawnImages(const SampleArguments&&, int, int, int, bool) = delete;  // would die before it is read
+  DrawnImages(const DrawnImages&) = delete;
+  DrawnImages& operator=(const DrawnImages&) = delete;
 
   sfumato::Index size() const { return sfumato::Index(labels_.size()); }
 
@@ -74,6 +87,7 @@ class Samples {
     for (std::size_t done = 0; done < labels_.size(); done += std::size_t(a_.batch)) {
       const auto part = std::span<const int>(labels_).subspan(done, std::min(std::size_t(a_.batch), labels_.size() - done));
       draw(part, a_.first + sfumato::Index(done), [&](int step) { line(sfumato::Index(done), sfumato::text("step ", step + 1, "/", a_.sampler.steps, " of the next ", part.size())); }, images);
+      sfumato::check(images.size() == part.size() * row(), "shape", "a batch of ", part.size(), " images was drawn as ", images.size(), " values, expected ", row(), " each");
       take(images);
     }
     line(size());
@@ -85,9 +99,8 @@ class Samples {
     std::printf("wrote %s (%zu of %zu images)\n", a_.grid.c_str(), shown_.size(), labels_.size());
     if (!scorer_) return;
     const Score s = scorer_->score(scored_, labels_);
-    char figures[160];
-    std::snprintf(figures, sizeof figures, "%.2f %% recognised as their label, Frechet distance %.2f, precision %.2f, recall %.2f, inception score %.2f\n", 100 * s.recognised, s.frechet, s.precision, s.recall, s.inception);
-    const std::string report = sfumato::text(labels_.size(), " images, ", how, ": ", figures);
+    const std::string report = sfumato::text(labels_.size(), " images, ", how, ": ", decimals(100 * s.recognised), " % recognised as their label, Frechet distance ", decimals(s.frechet), ", precision ", decimals(s.precision), ", recall ",
+                                             decimals(s.recall), ", inception score ", decimals(s.inception), "\n");
     std::printf("%s", report.c_str());
     if (!a_.report.empty()) write_text(a_.report, report);
   }
@@ -101,11 +114,11 @@ class Samples {
     sfumato::ops::check_labels(labels, classes);
     return labels;
   }
+  std::size_t row() const { return std::size_t(channels_) * std::size_t(side_) * std::size_t(side_); }
   void take(std::span<const float> images) {
     if (scorer_) std::transform(images.begin(), images.end(), std::back_inserter(scored_), [](float v) { return std::clamp(v, -1.0f, 1.0f); });
-    const std::size_t row = std::size_t(channels_) * std::size_t(side_) * std::size_t(side_);
-    for (std::size_t i = 0; i < images.size() && (npz_ || shown_.size() < most_); i += row) {
-      sfumato::io::Image image = sfumato::to_image(images.subspan(i, row), channels_, side_, sfumato::ToEightBits::truncate);
+    for (std::size_t i = 0; i < images.size() && (npz_ || shown_.size() < most_); i += row()) {
+      sfumato::io::Image image = sfumato::to_image(images.subspan(i, row()), channels_, side_, sfumato::ToEightBits::truncate);
       if (npz_) npz_->append(image.pixels);
       if (shown_.size() < most_) shown_.push_back(std::move(image));
     }

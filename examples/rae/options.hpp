@@ -1,7 +1,7 @@
 // What the commands that look at images have in common.
 #pragma once
 
-#include "../common/fashion.hpp"
+#include "../common/images.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -9,9 +9,8 @@
 
 namespace example {
 
-struct SystemArguments {
-  std::string model = "fashion", encoder, data;
-  bool skip_corrupt = false;
+struct SystemArguments : DataArguments {
+  std::string model = "fashion", encoder;
 };
 
 inline void add_model_option(CLI::App& command, std::string& model) {
@@ -20,8 +19,7 @@ inline void add_model_option(CLI::App& command, std::string& model) {
 inline void add_system_options(CLI::App& command, SystemArguments& a) {
   add_model_option(command, a.model);
   command.add_option("--encoder", a.encoder, "safetensors of the encoder: of pretrain_encoder, or official")->required();
-  command.add_option("--data", a.data, "folder with IDX files, or with one subfolder of images per class; Fashion-MNIST if left out")->check(folder_named);
-  command.add_flag("--skip-corrupt", a.skip_corrupt, "leave damaged images of a folder out instead of stopping");
+  add_data_options(command, a);
 }
 
 }  // namespace example

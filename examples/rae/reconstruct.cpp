@@ -6,12 +6,14 @@
 
 #include <sfumato/train/latent_objective.hpp>
 
+#include <cmath>
+
 namespace example {
 namespace {
 
 using namespace sfumato;
 
-struct Arguments : DeviceArguments, SystemArguments, ReconstructionArguments {
+struct Arguments : SystemArguments, ReconstructionArguments {
   std::string decoder;
   double sigma = 0;
   std::uint64_t seed = 0;
@@ -20,9 +22,10 @@ struct Arguments : DeviceArguments, SystemArguments, ReconstructionArguments {
 template <class S> void reconstruct(const Arguments& a) {
   using Image = typename S::Decoder::ImageShape;
   check(std::isfinite(a.sigma) && a.sigma >= 0, "options", "--sigma must be finite and not negative, found ", a.sigma);
+  require_writable_reconstructions(a);
   const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::test, S::classes, a.skip_corrupt);
   const ImageSource source(dataset);
-  Reconstructions reconstructions(a, dataset, a.threads, !S::official);
+  Reconstructions reconstructions(a, dataset, !S::official);
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     Weights<typename S::Encoder, B, E> encoder(device);
@@ -52,7 +55,6 @@ void add_reconstruct(CLI::App& app) {
   command->add_option("--sigma", a->sigma, "noise on the latents")->capture_default_str();
   command->add_option("--seed", a->seed)->capture_default_str();
   add_reconstruction_options(*command, *a);
-  add_device_options(*command, *a);
   command->callback([a] { with_system(a->model, [&]<class S>() { reconstruct<S>(*a); }); });
 }
 

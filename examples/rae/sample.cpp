@@ -6,6 +6,8 @@
 
 #include <sfumato/train/latent_statistics.hpp>
 
+#include <type_traits>
+
 namespace example {
 namespace {
 
@@ -18,9 +20,9 @@ struct Arguments : SampleArguments {
 
 template <class S> void draw(const Arguments& a) {
   check(a.guide.empty() || a.sampler.guidance != 1, "sampler-options", "--guide needs a --guidance other than 1, which asks no guide");
+  DrawnImages drawn(a, S::side, S::channels, S::classes, !S::official);
   const KnownEncoder encoder = encoder_of(a.weights);
   for (const auto& other : {a.decoder, a.statistics}) require_one_encoder(encoder, encoder_of(other));
-  Samples samples(a, S::side, S::channels, S::classes, !S::official);
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     Weights<typename S::Diffusion, B, E> diffusion(device);
@@ -32,7 +34,7 @@ template <class S> void draw(const Arguments& a) {
     Workspace<B> workspace(device);
     Run<B, E> run(workspace, diffusion.values()), scaled = run.frozen(scale.values()), painted = run.frozen(decoder.values());
     const auto draw_by = [&](const auto& guide) {
-      samples.draw([&](std::span<const int> labels, Index first, const auto& show, std::vector<float>& images) {
+      drawn.draw([&](std::span<const int> labels, Index first, const auto& show, std::vector<float>& images) {
         const auto z = sample<typename S::LatentShape, Euler, typename S::Grid>(run, diffusion.model(), typename S::Objective{}, labels, a.seed, first, a.sampler, show, guide);
         const auto x = decoder.model().template decode<Range::signed_unit>(painted, scale.model().denormalise(scaled, z));
         images.resize(std::size_t(x.size()));
@@ -48,7 +50,7 @@ template <class S> void draw(const Arguments& a) {
       draw_by(AutoGuidance{weak.model(), weak.values()});
     }
   });
-  samples.finish(text("guidance ", a.sampler.guidance, a.guide.empty() ? "" : " away from a weaker model"));
+  drawn.finish(text("guidance ", decimals(a.sampler.guidance), a.guide.empty() ? "" : " away from a weaker model"));
 }
 
 }  // namespace

@@ -9,16 +9,17 @@ namespace {
 
 using namespace sfumato;
 
-struct Arguments : DeviceArguments, SystemArguments, ReconstructionArguments {
+struct Arguments : SystemArguments, ReconstructionArguments {
   Arguments() { batch = 50; }
 };
 
 template <class S> void reconstruct(const Arguments& a) {
   using VAE = typename S::VAE;
+  require_writable_reconstructions(a);
   const auto dataset = load_images<S::side, S::channels>(a.data, io::Split::test, S::classes, a.skip_corrupt);
   const ImageSource source(dataset);
   const auto bordered_source = bordered<S>(source);
-  Reconstructions reconstructions(a, dataset, a.threads, !S::official);
+  Reconstructions reconstructions(a, dataset, !S::official);
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     Weights<VAE, B, E> vae(device);
@@ -45,7 +46,6 @@ void add_reconstruct(CLI::App& app) {
   add_vae_option(*command, a->vae);
   add_data_options(*command, *a);
   add_reconstruction_options(*command, *a);
-  add_device_options(*command, *a);
   command->callback([a] { with_system(a->model, [&]<class S>() { reconstruct<S>(*a); }); });
 }
 

@@ -23,12 +23,12 @@ template <class S> void draw(const Arguments& a) {
   check(a.solver == "sde" || a.solver == "euler" || a.solver == "heun", "sampler-options", "--solver is sde, euler or heun, found '", a.solver, "'");
   check(std::isfinite(a.class_guidance), "sampler-options", "--class-guidance must be finite, found ", a.class_guidance);
   check(Model::entangled || a.class_guidance == 0, "sampler-options", "--class-guidance is of a model with a class token, '", a.model, "' has none");
+  DrawnImages drawn(a, S::side, S::channels, S::classes, !S::official);
   const auto metadata = io::SafetensorsFile(a.weights).metadata();
   double scale = a.latent_scale.value_or(typename S::Objective{}.latent_scale);
   if (const auto kept = metadata.find("objective.latent_scale"); !a.latent_scale && kept != metadata.end()) scale = number_of(kept->second, a.weights);
   else check(a.latent_scale || S::official, "options", a.weights, " does not say its latents' scale: give --latent-scale");
   check(std::isfinite(scale) && scale > 0, "sampler-options", "the latents' scale must be finite and positive, found ", scale);
-  Samples samples(a, S::side, S::channels, S::classes, !S::official);
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
     Weights<Model, B, E> diffusion(device);
@@ -42,7 +42,7 @@ template <class S> void draw(const Arguments& a) {
       if constexpr (Model::entangled) return ClassTokenGuidance<Model>{{}, a.class_guidance};
       else return ClassifierFree{};
     }();
-    samples.draw([&](std::span<const int> labels, Index first, const auto& show, std::vector<float>& images) {
+    drawn.draw([&](std::span<const int> labels, Index first, const auto& show, std::vector<float>& images) {
       const auto by = [&]<class Method, class Grid>() {
         return sample<typename Model::ImageShape, Method, Grid>(run, diffusion.model(), typename S::Objective{}, labels, a.seed, first, a.sampler, show, guide);
       };
@@ -52,7 +52,7 @@ template <class S> void draw(const Arguments& a) {
       ops::output(painted, x, std::span(images));
     });
   });
-  samples.finish(text(a.solver, " of ", a.sampler.steps, " steps, guidance ", a.sampler.guidance));
+  drawn.finish(text(a.solver, " of ", a.sampler.steps, " steps, guidance ", decimals(a.sampler.guidance)));
 }
 
 }  // namespace
