@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh clone to pictures of the whole of REG on Fashion-MNIST: a teacher trained without labels, an autoencoder, its latents and the teacher's tokens,
-# a diffusion Transformer with the class token in its sequence, samples. Everything it makes is in out/reg.   Usage: scripts/demo_reg.sh [share of the 27 minutes' training, 1]
+# a diffusion Transformer with the class token in its sequence, samples. Everything it makes is in out/reg.   Usage: scripts/demo_reg.sh [share of the 21 minutes' training, 1]
 # The autoencoder learns by the features of a classifier of its own; the bundled one, which scores, has no part in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ build/demo/examples/pretrain_encoder/pretrain_encoder --minutes "$(minutes 4)" -
 vae=(--vae "$out/vae/checkpoint.safetensors")
 "$reg" reconstruct "${vae[@]}" --out "$out/reconstructions.png" --report "$out/reconstructions.txt"
 "$reg" prepare "${vae[@]}" --teacher "$out/teacher/encoder.safetensors" --out "$out/latents.safetensors"
-"$reg" train --latents "$out/latents.safetensors" --minutes "$(minutes 14)" --out "$out/diffusion" --overwrite
+"$reg" train --latents "$out/latents.safetensors" --minutes "$(minutes 8)" --out "$out/diffusion" --overwrite
 trained=(--weights "$out/diffusion/checkpoint.safetensors" "${vae[@]}")
 "$reg" sample "${trained[@]}" --balanced 500 --guidance 2 --class-guidance 2 --out "$out/guided.png" --columns 25 --report "$out/guided.txt"
 "$reg" sample "${trained[@]}" --balanced 500 --out "$out/unguided.png" --columns 25 --report "$out/unguided.txt"

@@ -68,6 +68,9 @@ TEST_CASE_TEMPLATE("matmul agrees with the reference over awkward shapes and lay
 
 TEST_CASE_TEMPLATE("matmul over several blocks of rows, columns and depth", T, float, double, bf16) {
   run<T>({205, 67, 801, 1, Layout::nt, false, true, Activation::silu});
+  // One panel of columns: rows as they lie.
+  run<T>({405, 20, 801, 1, Layout::nn, false, true, Activation::silu});
+  run<T>({405, 20, 801, 1, Layout::nt, true, false, Activation::none});
   run<T>({197, 1063, 29, 1, Layout::nn, true, false, Activation::none});
   run<T>({33, 200, 400, 1, Layout::tn, true, false, Activation::none});
   run<T>({3, 300, 770, 1, Layout::nt, false, true, Activation::none});

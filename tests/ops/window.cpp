@@ -21,7 +21,7 @@ Values count_up(Index n) {
   for (Index i = 0; i < n; ++i) x.push_back(static_cast<double>(i + 1));
   return x;
 }
-// Wide enough for Winograd's, both ways.
+// Of any width: wide enough for Winograd's, both ways, or of one channel.
 template <int In, int Out, int Side> struct WideConvolution : Case {
   using Parameters = WeightAndBias<Shape<Out, In, 3, 3>, true>;
   using Values = Inputs<Shape<dynamic, Side * Side, In>>;
@@ -33,9 +33,8 @@ struct ManyPlaces : Case {
   using Values = Inputs<Shape<dynamic, 300, 16>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::group_norm<4>(ctx, x, p.weight, p.bias, 1e-6); }
 };
-// x: (2, places, 4); weight: (6, 4, taps); where(window, tap): which place, -1 for none.
-template <class Where> Values convolved(const Values& x, const Values& weight, const Values& bias, std::size_t windows, std::size_t taps, const Where& where) {
-  constexpr std::size_t channels = 4;
+// x: (2, places, channels); weight: (6, channels, taps); where(window, tap): which place, -1 for none.
+template <class Where> Values convolved(const Values& x, const Values& weight, const Values& bias, std::size_t channels, std::size_t windows, std::size_t taps, const Where& where) {
   const std::size_t places = x.size() / 2 / channels;
   Values y;
   for (std::size_t b = 0; b < 2; ++b)
@@ -50,12 +49,12 @@ template <class Where> Values convolved(const Values& x, const Values& weight, c
   return y;
 }
 // A case of a convolution against the loops.
-template <class C> void verify(std::size_t windows, std::size_t taps, const auto& where) {
+template <class C, int Channels = 4> void verify(std::size_t windows, std::size_t taps, const auto& where) {
   const Problem<C> problem(41);
   std::vector<Values> parts(2);  // weight, and bias if any
   std::size_t number = 0;
   for (const ParameterInfo& p : parameter_table(problem.parameters)) parts[number++] = Values(problem.weights.begin() + p.offset, problem.weights.begin() + p.offset + p.size);
-  const Values expected = convolved(problem.inputs[0], parts[0], parts[1], windows, taps, where);
+  const Values expected = convolved(problem.inputs[0], parts[0], parts[1], Channels, windows, taps, where);
   check_within(relative_difference(Bench<C, Tested, double>(problem).run(), expected), 1e-14, "value");
 }
 
@@ -72,6 +71,7 @@ TEST_CASE("convolutions are sums over neighbours: on a ring, and on a grid with 
   verify<PointConvolution>(8, 1, [](int p, int) { return p; });
   verify<Convolution<true>>(16, 9, grid);
   verify<Convolution<false>>(16, 9, grid);
+  verify<WideConvolution<1, 6, 4>, 1>(16, 9, grid);
   verify<StridedConvolution>(4, 9, [](int p, int k) {  // windows begin at their place: zeros below and on the right
     const int row = p / 2 * 2 + k / 3, column = p % 2 * 2 + k % 3;
     return row > 3 || column > 3 ? -1 : 4 * row + column;

@@ -6,6 +6,7 @@
 #include <sfumato/ops/winograd.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <span>
 #include <tuple>
 
@@ -57,30 +58,52 @@ template <class E> struct Unfold {
     const Index across = seers != 0 ? w.width : w.width / w.stride, here = seers != 0 ? w.places() : w.windows(), there = seers != 0 ? w.windows() : w.places();
     const Index all = first + n, b = all / here, p = all - b * here, row = p / across, column = p - row * across;
     E* to = y + n * w.taps() * channels + c;
-    for (Index r = 0; r < w.rows; ++r)
+    const bool pieces = seers == 0 && block == channels;
+    for (Index r = 0; r < w.rows; ++r) {
+      // A row of a window that lies inside of the grid is one piece of x.
+      const Index top = w.stride * row + r - w.up, begin = w.stride * column - w.left;
+      if (pieces && top >= 0 && top < w.height && begin >= 0 && begin + w.columns <= w.width) {
+        copy(x + (b * there + top * w.width + begin) * channels, w.columns * channels, to);
+        to += w.columns * channels;
+        continue;
+      }
       for (Index k = 0; k < w.columns; ++k, to += channels) {
         const Index from = seers != 0 ? w.seer(row, column, r, k) : w.seen(row, column, r, k);
-        for (Index j = 0; j < block; ++j) to[j] = from < 0 ? E(0.0f) : x[(b * there + from) * channels + c + j];
+        if (from < 0) for (Index j = 0; j < block; ++j) to[j] = E(0.0f);
+        else copy(x + (b * there + from) * channels + c, block, to);
       }
+    }
+  }
+
+ private:
+  static SFUMATO_HD void copy(const E* from, Index n, E* to) {
+#if defined(__CUDA_ARCH__)
+    for (Index j = 0; j < n; ++j) to[j] = from[j];
+#else
+    std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(E));  // as wide as the processor can, whatever this was compiled for
+#endif
   }
 };
-/// What windows see, of products (places, out, taps) of each place with all taps: y (windows, out), the sums over taps of each tap's place. Item i is a window
-/// of any sample.
-template <class E> struct Fold {
+/// What windows see, of products (places, taps, Out) of each place with all taps: y (windows, Out), the sums over taps of each tap's place. Item i is a window
+/// of any sample; there are zeros beyond the border.
+template <class E, int Out> struct Fold {
   const E *products, *bias;
   E* y;
   Windows w;
-  Index out;
   SFUMATO_HD void operator()(Index i) const {
     const Index across = w.width / w.stride, here = w.windows(), b = i / here, p = i - b * here, row = p / across, column = p - row * across, taps = w.taps();
-    for (Index o = 0; o < out; ++o) y[i * out + o] = bias != nullptr ? bias[o] : E(0.0f);
-    for (Index r = 0; r < w.rows; ++r)
-      for (Index k = 0; k < w.columns; ++k) {
-        const Index from = w.seen(row, column, r, k);
-        if (from < 0) continue;
-        const E* const of_place = products + (b * w.places() + from) * out * taps + r * w.columns + k;
-        for (Index o = 0; o < out; ++o) y[i * out + o] += of_place[o * taps];
+    const Index top = w.stride * row - w.up, begin = w.stride * column - w.left;
+    const Index first = begin < 0 ? -begin : 0, last = begin + w.columns > w.width ? w.width - begin : w.columns;
+    E sum[Out];
+    // Unrolled, so that the sums are registers.
+    const auto each = [](const auto& f) { [&]<int... O>(std::integer_sequence<int, O...>) { (f(O), ...); }(std::make_integer_sequence<int, Out>{}); };
+    each([&](int o) { sum[o] = bias != nullptr ? bias[o] : E(0.0f); });
+    for (Index r = top < 0 ? -top : 0; r < w.rows && top + r < w.height; ++r)
+      for (Index k = first; k < last; ++k) {
+        const E* const of_tap = products + ((b * w.places() + (top + r) * w.width + begin + k) * taps + r * w.columns + k) * Out;
+        each([&](int o) { sum[o] += of_tap[o]; });
       }
+    each([&](int o) { y[i * Out + o] = sum[o]; });
   }
 };
 /// Where element i of a weight (out, channels, taps) stands tap by tap: (out, taps, channels) or, with `outer_taps`, (taps, out, channels).
@@ -191,7 +214,7 @@ template <bool Alone, class Ctx, class E, class Use> void with_tap_order(Ctx& ct
   } else {
     const Index size = order.out * order.channels * order.taps;
     const auto scratch = ctx.scratch(size);
-    kernels<Ctx>::for_each(ctx.device(), size, size, ToTapOrder<E>{weight, static_cast<E*>(scratch.data()), order});
+    kernels<Ctx>::for_each(ctx.device(), size, 2 * size, ToTapOrder<E>{weight, static_cast<E*>(scratch.data()), order});
     use(static_cast<const E*>(scratch.data()));
   }
 }
@@ -212,7 +235,7 @@ template <int Out, int Channels, int Taps, bool Alone, bool MayTransform> struct
     if constexpr (MayTransform && winograd_pays<Ctx, E, Channels, Out>) {
       Winograd{w.height, w.width, samples, channels, out, false}.run(ctx, x, weight, bias, y, false);
     } else if constexpr (MayTransform && fold_pays<Ctx, E, Out, Channels, Taps>) {
-      with_tap_order<false>(ctx, weight, {out, channels, Taps, 0}, [&](const E* by_tap) {
+      with_tap_order<false>(ctx, weight, {out, channels, Taps, 1}, [&](const E* by_tap) {
         constexpr Index products = out * Taps;
         const Index at_once = std::clamp<Index>(unfolded_at_once<typename Ctx::backend> / (w.places() * products), 1, samples);
         const auto scratch = ctx.scratch(at_once * w.places() * products);
@@ -221,7 +244,7 @@ template <int Out, int Channels, int Taps, bool Alone, bool MayTransform> struct
           const Index count = std::min(at_once, samples - first), rows = count * w.places();
           kernels<Ctx>::matmul(ctx.device(), MatmulShape{.m = rows, .n = products, .k = channels, .a_row = channels, .a_col = 1, .b_row = 1, .b_col = channels, .c_row = products}, x + first * w.places() * channels,
                                by_tap, of_places, false, nullptr, Activation::none);
-          kernels<Ctx>::for_each(ctx.device(), count * w.windows(), rows * products, Fold<E>{of_places, bias, y + first * w.windows() * out, w, out});
+          kernels<Ctx>::for_each(ctx.device(), count * w.windows(), rows * products, Fold<E, Out>{of_places, bias, y + first * w.windows() * out, w});
         }
       });
     } else {

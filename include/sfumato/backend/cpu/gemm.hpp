@@ -72,6 +72,11 @@ template <class T> struct GemmType {
       simd.multiply_panels(rows, cols, depth, a, b, c, c_row, add);
   }
 
+  /// How many of `rows` rows are best multiplied as they lie, by multiply_rows: whole tiles, where what is packed of them would be used once.
+  static Index unpacked(const SimdTable& simd, Index rows, Index cols, Index a_col) {
+    return std::is_same_v<T, float> && a_col == 1 && cols <= simd.tile_cols ? rows / simd.tile_rows * simd.tile_rows : 0;
+  }
+
   static void finish(const SimdTable& simd, Index rows, Index cols, C* c, Index c_row, const C* bias,
                      Activation activation) {
     if constexpr (std::is_same_v<C, float>) {
@@ -140,9 +145,15 @@ template <class T> void multiply_block(const SimdTable& simd, const MatmulShape&
       const Index depth = std::min(depth_block, s.k - k);
       Type::pack_b(simd, depth, cols, block.b + k * s.b_row + j * s.b_col, s.b_row, s.b_col, scratch.b);
       for (Index i = 0; i < block.rows; i += row_step) {
-        const Index rows = std::min(row_step, block.rows - i);
-        Type::pack_a(simd, rows, depth, block.a + i * s.a_row + k * s.a_col, s.a_row, s.a_col, scratch.a);
-        Type::multiply(simd, rows, cols, depth, scratch.a, scratch.b, c + i * c_row + j, c_row, accumulate || k > 0);
+        const Index rows = std::min(row_step, block.rows - i), in_place = Type::unpacked(simd, rows, block.cols, s.a_col);
+        const T* const a = block.a + i * s.a_row + k * s.a_col;
+        const bool add = accumulate || k > 0;
+        if constexpr (std::is_same_v<T, float>)
+          simd.multiply_rows(in_place, cols, depth, a, s.a_row, scratch.b, c + i * c_row, c_row, add);
+        if (in_place < rows) {
+          Type::pack_a(simd, rows - in_place, depth, a + in_place * s.a_row, s.a_row, s.a_col, scratch.a);
+          Type::multiply(simd, rows - in_place, cols, depth, scratch.a, scratch.b, c + (i + in_place) * c_row + j, c_row, add);
+        }
         if (finishes && k + depth == s.k)
           Type::finish(simd, rows, cols, c + i * c_row + j, c_row, bias != nullptr ? bias + j : nullptr, activation);
       }

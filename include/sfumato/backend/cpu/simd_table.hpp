@@ -56,6 +56,8 @@ struct SimdTable {
   void (*pack_b)(Index depth, Index cols, const float* b, Index row, Index col, float* out);
   void (*multiply_panels)(Index rows, Index cols, Index depth, const float* a, const float* b, float* c, Index c_row,
                           bool add);
+  void (*multiply_rows)(Index rows, Index cols, Index depth, const float* a, Index a_row, const float* b, float* c,
+                        Index c_row, bool add);
   void (*multiply_panels_f64)(Index rows, Index cols, Index depth, const double* a, const double* b, double* c,
                               Index c_row, bool add);
   void (*finish_tile)(Index rows, Index cols, float* c, Index c_row, const float* bias, Activation);
