@@ -10,6 +10,7 @@
 #include <sfumato/metrics/frechet_distance.hpp>
 #include <sfumato/metrics/inception_score.hpp>
 #include <sfumato/metrics/precision_recall.hpp>
+#include <sfumato/ops/activation.hpp>
 #include <sfumato/train/checkpoint.hpp>
 #include <sfumato/train/image_source.hpp>
 
@@ -40,7 +41,7 @@ class FashionScorer {
   /// Share of the real test images that the classifier names correctly.
   double accuracy() const { return accuracy_; }
 
-  /// images: (n, 1, 28, 28) in [-1, 1]; labels: (n). Recall is taken against as many real images as there are generated ones.
+  /// images: (n, 1, 28, 28), clamped to [-1, 1]; labels: (n). Recall is taken against as many real images as there are generated ones.
   Score score(std::span<const float> images, std::span<const int> labels) {
     using sfumato::metrics::rows_of;
     std::vector<float> features, probabilities;
@@ -62,7 +63,7 @@ class FashionScorer {
     std::size_t right = 0;
     for (std::size_t first = 0; first < labels.size(); first += 250) {
       const std::size_t n = std::min<std::size_t>(250, labels.size() - first);
-      const auto x = ops::input<FashionImage>(run, images.subspan(first * 784, n * 784));
+      const auto x = ops::activation(run, ops::input<FashionImage>(run, images.subspan(first * 784, n * 784)), ops::Clamp<-1, 1>{});
       const auto seen = weights_.model().features(run, x);
       ops::output(run, seen, std::span(features).subspan(first * std::size_t(width), n * std::size_t(width)));
       const std::span<float> named = std::span(probabilities).subspan(first * 10, n * 10);

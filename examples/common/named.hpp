@@ -8,10 +8,11 @@
 
 namespace example {
 
+inline void add_name(std::string& names, const char* name) { names += std::string(names.empty() ? "" : ", ") + name; }
 /// The names that `for_each` visits: it calls `visit.template operator()<T>(name)` for every type that is known.
 template <class ForEach> std::string names_of(const ForEach& for_each) {
   std::string names;
-  for_each([&]<class>(const char* each) { names += std::string(names.empty() ? "" : ", ") + each; });
+  for_each([&]<class>(const char* each) { add_name(names, each); });
   return names;
 }
 /// Calls `body.template operator()<T>()` for the one called `name`, and says whether there is one.
@@ -54,7 +55,7 @@ inline bool print_listed(std::span<const Listed> models, const std::string& name
 }
 inline std::string listed_names(std::span<const Listed> models) {
   std::string names;
-  for (const Listed& model : models) names += std::string(names.empty() ? "" : ", ") + model.name;
+  for (const Listed& model : models) add_name(names, model.name);
   return names;
 }
 

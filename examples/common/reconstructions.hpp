@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -93,7 +92,7 @@ class Reconstructions {
     }
     if (!scorer_) return;
     real_.insert(real_.end(), real.begin(), real.end());
-    std::transform(made.begin(), made.end(), std::back_inserter(made_), [](float v) { return std::clamp(v, -1.0f, 1.0f); });
+    made_.insert(made_.end(), made.begin(), made.end());
   }
 
   const ReconstructionArguments& a_;

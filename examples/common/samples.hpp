@@ -13,7 +13,6 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
-#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -116,7 +115,7 @@ class DrawnImages {
   }
   std::size_t row() const { return std::size_t(channels_) * std::size_t(side_) * std::size_t(side_); }
   void take(std::span<const float> images) {
-    if (scorer_) std::transform(images.begin(), images.end(), std::back_inserter(scored_), [](float v) { return std::clamp(v, -1.0f, 1.0f); });
+    if (scorer_) scored_.insert(scored_.end(), images.begin(), images.end());
     for (std::size_t i = 0; i < images.size() && (npz_ || shown_.size() < most_); i += row()) {
       sfumato::io::Image image = sfumato::to_image(images.subspan(i, row()), channels_, side_, sfumato::ToEightBits::truncate);
       if (npz_) npz_->append(image.pixels);

@@ -3,10 +3,10 @@
 //   pretrain_encoder --minutes 5 --out out/encoder
 #include "../common/fashion.hpp"
 #include "../common/fashion_encoder.hpp"
+#include "../common/probe.hpp"
 #include "../common/training.hpp"
 
 #include <sfumato/train/masked_reconstruction.hpp>
-#include <sfumato/train/probe.hpp>
 
 namespace {
 
@@ -26,22 +26,9 @@ struct Arguments : TrainingArguments {
   }
 };
 
-/// What `look` makes of a dataset's images: (ctx, images) -> (batch, Width).
-template <int Width, class Ctx, class Look> LabelledFeatures features_of(Ctx& run, const ImageSource& source, const Look& look) {
-  LabelledFeatures all{std::vector<float>(std::size_t(source.size() * Width)), std::vector<int>(std::size_t(source.size()))};
-  for (Index first = 0; first < source.size(); first += 500) {
-    const Index n = std::min<Index>(500, source.size() - first);
-    const auto images = ops::input_from<FashionEncoder::ImageShape>(run, n, [&](auto* out) {
-      for (Index b = 0; b < n; ++b) all.labels[std::size_t(first + b)] = source.load(first + b, false, out + b * FashionEncoder::ImageShape::row);
-    });
-    ops::output(run, look(images), std::span(all.values).subspan(std::size_t(first * Width), std::size_t(n * Width)));
-  }
-  return all;
-}
-
 template <class Ctx> double probe_encoder(Ctx run, const FashionEncoder& encoder, const ImageSource& train, const ImageSource& test) {
   const auto look = [&](const auto& images) { return ops::mean<axis::tokens>(run, encoder(run, encoder.normalise<Range::signed_unit>(run, images))); };
-  return linear_probe<FashionEncoder::width, 10>(run.device(), features_of<FashionEncoder::width>(run, train, look), features_of<FashionEncoder::width>(run, test, look));
+  return linear_probe<FashionEncoder::width, 10>(run.device(), features_of<FashionEncoder::width, FashionEncoder::ImageShape>(run, train, look), features_of<FashionEncoder::width, FashionEncoder::ImageShape>(run, test, look));
 }
 
 void pretrain(Arguments a) {
@@ -63,7 +50,7 @@ void pretrain(Arguments a) {
     Workspace<B> workspace(device);
     Run<B> run(workspace, nullptr);
     const auto pixels = [&](const auto& images) { return ops::reshape<Shape<dynamic, 784>>(run, images); };
-    const double of_pixels = linear_probe<784, 10>(device, features_of<784>(run, train, pixels), features_of<784>(run, test, pixels));
+    const double of_pixels = linear_probe<784, 10>(device, features_of<784, FashionEncoder::ImageShape>(run, train, pixels), features_of<784, FashionEncoder::ImageShape>(run, test, pixels));
     const Weights<FashionEncoder, B> untrained(device, a.train.seed);
     const double of_untrained = probe_encoder(Run<B>(workspace, untrained.values()), untrained.model(), train, test);
     const double of_encoder = probe_encoder(Run<B>(workspace, trainer->ema1()), trainer->model().encoder, train, test);

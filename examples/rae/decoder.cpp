@@ -1,28 +1,23 @@
 // rae train-decoder: from the frozen encoder's noised latents back to pixels.
+#include "../common/adversary.hpp"
 #include "../common/fashion_classifier.hpp"
 #include "../common/images.hpp"
-#include "../common/training.hpp"
 #include "commands.hpp"
 #include "models.hpp"
 #include "options.hpp"
 
-#include <sfumato/train/adversary.hpp>
 #include <sfumato/train/feature_distance.hpp>
 
-#include <algorithm>
-#include <optional>
+#include <cmath>
 
 namespace example {
 namespace {
 
 using namespace sfumato;
 
-struct Arguments : TrainingArguments, SystemArguments {
-  std::string perceptual, network;
-  double tau = 0.8, perceptual_weight = 1, adversarial_weight = 0.75, discriminator_rate = 2e-4;
-  std::optional<double> discriminator_from, adversarial_from;
-  double discriminator_begin() const { return discriminator_from.value_or(6.0 / 16); }  // RAE: epochs 6 and 8 of 16
-  double adversarial_begin() const { return adversarial_from.value_or(std::max(8.0 / 16, discriminator_begin())); }
+struct Arguments : TrainingArguments, SystemArguments, AdversarialArguments {
+  std::string perceptual;
+  double tau = 0.8, perceptual_weight = 1;
   bool half_normal = false;
   // Found on Fashion-MNIST; the published sizes want the paper's own: docs/rae.md.
   Arguments() {
@@ -56,11 +51,8 @@ template <> struct LossNetworks<Fashion> {  // the classifier, and the encoder i
 };
 
 template <class S> void train(Arguments a) {
-  for (const auto& [share, what] : {std::pair{a.discriminator_begin(), "--discriminator-from"}, {a.adversarial_from.value_or(0), "--adversarial-from"}})
-    check(std::isfinite(share) && share >= 0 && share <= 1, "options", what, " must be a share of the run, from 0 to 1, found ", share);
-  check(a.resume || a.adversarial_begin() >= a.discriminator_begin(), "options", "--adversarial-from must not be less than --discriminator-from, which is ", a.discriminator_begin(), ", found ", a.adversarial_begin());
-  for (const auto& [value, what] : {std::pair{a.discriminator_rate, "--discriminator-rate"}, {a.adversarial_weight, "--adversarial"}, {a.perceptual_weight, "--perceptual"}, {a.tau, "--tau"}})
-    check(std::isfinite(value) && value >= 0, "options", what, " must be finite and not negative, found ", value);
+  a.validate(a.resume);
+  for (const auto& [value, what] : {std::pair{a.perceptual_weight, "--perceptual"}, {a.tau, "--tau"}}) check(std::isfinite(value) && value >= 0, "options", what, " must be finite and not negative, found ", value);
   const std::string perceptual_file = a.perceptual_weight > 0 ? LossNetworks<S>::perceptual(a) : "", network_file = a.adversarial_weight > 0 ? LossNetworks<S>::network(a) : "";
   on_device(a, [&]<class E>(auto& device) {
     using B = std::remove_reference_t<decltype(device)>;
@@ -92,23 +84,7 @@ template <class S> void train(Arguments a) {
     using T = DecoderTrainer<typename S::Encoder, Decoder, typename LossNetworks<S>::Discriminator, Distance, B, E>;
     typename T::Network network(device);
     load_model(network_file, network);
-    a.phases = {0, a.discriminator_begin(), a.adversarial_begin()};
-    // A resumed run keeps its beginnings, whatever its length is now, unless others are asked for.
-    const auto begun = a.resume ? io::SafetensorsFile(a.loop.checkpoint).metadata() : std::map<std::string, std::string>{};
-    run_trainer(a, title, [&] {
-      const auto step_at = [&](bool asked, double share, const char* kept) {
-        if (const auto found = begun.find(kept); !asked && found != begun.end()) return Index{std::atoll(found->second.c_str())};
-        return a.measured ? (share <= *a.measured ? Index{0} : a.loop.steps) : Index(share * double(a.loop.steps));
-      };
-      auto objective = options_of(typename T::Objective{});
-      objective.adversarial_from = step_at(a.adversarial_from.has_value(), a.adversarial_begin(), "objective.adversarial_from");
-      typename T::DiscriminatorOptions other{a.train, {.beta1 = 0.5, .beta2 = 0.9, .weight_decay = 0}, step_at(a.discriminator_from.has_value(), a.discriminator_begin(), "discriminator.objective.from")};
-      other.train.total_steps = std::max<Index>(1, a.loop.steps - other.from);
-      other.train.hold = std::clamp<Index>(a.train.hold - other.from, 0, other.train.total_steps - 1);
-      other.train.learning_rate = a.discriminator_rate;
-      other.train.minimum_rate = a.discriminator_rate / 10;
-      return std::make_unique<T>(device, objective, network, a.train, a.optimiser, other);
-    }, source);
+    run_trainer(a, title, adversarial_maker<T>(a, a, device, network, options_of(typename T::Objective{})), source);
   });
 }
 
@@ -122,11 +98,7 @@ void add_train_decoder(CLI::App& app) {
   command->add_flag("--half-normal", a->half_normal, "noise of |N(0, tau^2)| as in the paper's text, not of tau U(0, 1) as in its code");
   command->add_option("--perceptual", a->perceptual_weight, "weight of the perceptual distance")->capture_default_str();
   command->add_option("--perceptual-weights", a->perceptual, "safetensors of the network whose features tell images apart: LPIPS on VGG16; for fashion the bundled classifier if left out, which should then not be what scores the decoder's images");
-  command->add_option("--adversarial", a->adversarial_weight, "weight of the adversary's opinion; 0: none is trained")->capture_default_str();
-  command->add_option("--network", a->network, "safetensors of the network that the adversary sees by: DINO's ViT-S/8; for fashion the encoder if left out");
-  command->add_option("--discriminator-from", a->discriminator_from, "share of the run after which the adversary is trained; 6/16 if left out");
-  command->add_option("--adversarial-from", a->adversarial_from, "share of the run after which the decoder heeds it; 8/16 if left out");
-  command->add_option("--discriminator-rate", a->discriminator_rate, "the adversary's learning rate; a tenth of it in the end")->capture_default_str();
+  add_adversarial_options(*command, *a, "safetensors of the network that the adversary sees by: DINO's ViT-S/8; for fashion the encoder if left out");
   add_training_options(*command, *a);
   command->callback([a, command] {
     with_system(a->model, [&]<class S>() {

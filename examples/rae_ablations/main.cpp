@@ -203,8 +203,7 @@ void run(const Arguments& a) {
     const auto seed = std::uint64_t(i);
     const auto noised_decoder = train_decoder(s, a.tau, seed), clean_decoder = train_decoder(s, 0, seed);
     const auto score = [&](Measured& into, const Weights<Decoder, B>& decoder, const std::vector<float>& latents, const std::vector<int>& of) {
-      auto images = decode(s, decoder, latents);
-      for (float& v : images) v = std::clamp(v, -1.0f, 1.0f);
+      const auto images = decode(s, decoder, latents);
       into.add(scorer.score(images, of), images);
       std::printf("seed %d: %-32s Frechet distance %7.3f, %.1f %% recognised\n", i, into.name.c_str(), into.frechet.back(), 100 * into.recognised.back());
       std::fflush(stdout);

@@ -74,7 +74,6 @@ template <class T> std::vector<float> draw(const Setting& s, T& trainer, std::ui
     const auto x = without_border<Fashion>(painted, s.vae.model().decode(painted, ops::scale(painted, 1 / s.objective.latent_scale, latent_part<Model>(painted, z))));
     ops::output(painted, x, std::span(images).subspan(first * 784, part.size() * 784));
   }
-  for (float& v : images) v = std::clamp(v, -1.0f, 1.0f);
   return images;
 }
 

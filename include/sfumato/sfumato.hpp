@@ -1,6 +1,6 @@
 // Sfumato: flow and diffusion transformers as compile-time types. The front door for programs.
-// Behind doors of their own: files, images and checkpoints (<sfumato/io.hpp>), metrics (<sfumato/metrics.hpp>), which need other
-// libraries, and time to compile.
+// Behind doors of their own: files, images and checkpoints (<sfumato/io.hpp>), metrics (<sfumato/metrics.hpp>) and what measures by
+// them (<sfumato/train/dsd_trainer.hpp>), which need other libraries, and time to compile.
 #pragma once
 
 #include <sfumato/base/rules.hpp>  // first: few lines of "In file included from" before the words of a broken rule
@@ -23,6 +23,7 @@
 #include <sfumato/models/classifier.hpp>
 #include <sfumato/models/dit.hpp>
 #include <sfumato/models/discriminator.hpp>
+#include <sfumato/models/dsd.hpp>
 #include <sfumato/models/jit.hpp>
 #include <sfumato/models/lpips.hpp>
 #include <sfumato/models/masked_autoencoder.hpp>
@@ -37,6 +38,7 @@
 #include <sfumato/train/adversary.hpp>
 #include <sfumato/train/autoencoder_objective.hpp>
 #include <sfumato/train/decoder_objective.hpp>
+#include <sfumato/train/dsd_objective.hpp>
 #include <sfumato/train/feature_distance.hpp>
 #include <sfumato/train/latent_objective.hpp>
 #include <sfumato/train/masked_reconstruction.hpp>

@@ -20,7 +20,7 @@ LAYERS["nn"] = LAYERS["autodiff"] + ["autodiff"]
 LAYERS["flow"] = LAYERS["nn"] + ["nn"]
 LAYERS["models"] = LAYERS["flow"] + ["flow"]
 LAYERS["design"] = LAYERS["models"] + ["models"]
-LAYERS["train"] = LAYERS["models"] + ["models", "io"]
+LAYERS["train"] = LAYERS["models"] + ["models", "io", "metrics"]
 LAYERS["metrics"] = ["base", "tensor"]
 LAYERS["io"] = ["base"]
 

@@ -354,6 +354,11 @@ template <int Channels> struct GroupNorm : Case {
   using Values = Inputs<Shape<dynamic, 4, Channels>>;
   static constexpr auto build(auto& ctx, const auto& p, const auto& x) { return ops::group_norm<4>(ctx, x, p.weight, p.bias, 1e-6); }
 };
+struct BatchNorm : Case {
+  static constexpr std::string_view ops = "batch_norm";
+  using Values = Inputs<Shape<dynamic, 4, 16>>;
+  static constexpr auto build(auto& ctx, const auto&, const auto& x) { return ops::batch_norm(ctx, x, 1e-6).normed; }
+};
 struct UpsampleNearest : Case {
   static constexpr std::string_view ops = "upsample_nearest";
   using Values = Inputs<Shape<dynamic, 4, 3>>;
@@ -539,7 +544,7 @@ using Cases = std::tuple<
     SumAll, MeanAll, Activate<DyT::Tanh{}>, Activate<ops::Abs{}>, Activate<ops::LeakyReLU<>{}>, Activate<ops::Reciprocal{}, 50>, Activate<ops::Hinge<1>{}>, Activate<ops::Hinge<-1>{}>, Activate<ops::Clamp<-30, 20>{}>, Activate<ops::HalfExp{}>, Activate<ops::ExpExcess{}>,
     Quantise, DynamicTanh,
     Gather<3>, Gather<5>, CircularConvolution<true>, CircularConvolution<false>, CircularConvolutionByValue, PointConvolution,
-    Convolution<true>, Convolution<false>, ConvolutionByValue, StridedConvolution, StridedPointConvolution, GroupNorm<12>, GroupNorm<16>, UpsampleNearest, MaxPool, Translate, Recomputed,
+    Convolution<true>, Convolution<false>, ConvolutionByValue, StridedConvolution, StridedPointConvolution, GroupNorm<12>, GroupNorm<16>, BatchNorm, UpsampleNearest, MaxPool, Translate, Recomputed,
     Patchify<ops::PatchOrder::channel_row_column>, Patchify<ops::PatchOrder::row_column_channel>, Unpatchify<ops::PatchOrder::channel_row_column>,
     Unpatchify<ops::PatchOrder::row_column_channel>, Norm<NormKind::rms, true, false>, Norm<NormKind::layer, true, true>,
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,

@@ -154,6 +154,24 @@ TEST_CASE("group_norm: gradients over several parts of its places, along a direc
   CHECK(along(Bench<ManyPlaces, Tested, double>(problem).record()) == doctest::Approx(expected).epsilon(1e-7));
 }
 
+TEST_CASE("batch_norm: by loops, and what it took out") {
+  constexpr int places = 300, channels = 16, n = 2 * places;
+  Fixture f;
+  const Values x = values(n * channels, 8, 3);
+  const auto [normed, statistics] = ops::batch_norm(f.ctx, f.input<Shape<dynamic, places, channels>>(x), 1e-5);
+  Values expected(x.size()), taken(2 * channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    double sum = 0, squares = 0;
+    for (std::size_t i = 0; i < n; ++i) sum += x[i * channels + c];
+    for (std::size_t i = 0; i < n; ++i) squares += (x[i * channels + c] - sum / n) * (x[i * channels + c] - sum / n);
+    taken[c] = sum / n;
+    taken[channels + c] = 1 / std::sqrt(squares / n + 1e-5);
+    for (std::size_t i = 0; i < n; ++i) expected[i * channels + c] = (x[i * channels + c] - taken[c]) * taken[channels + c];
+  }
+  check_within(relative_difference(host(f.ctx, normed), expected), 1e-13, "batch_norm");
+  check_within(relative_difference(host(f.ctx, statistics), taken), 1e-13, "its statistics");
+}
+
 TEST_CASE("upsample_nearest repeats rows and columns") {
   Fixture f;
   CHECK(host(f.ctx, ops::upsample_nearest<2>(f.ctx, f.input<Shape<dynamic, 4, 1>>({1, 2, 3, 4}))) == Values{1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4});

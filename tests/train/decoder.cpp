@@ -296,7 +296,7 @@ TEST_CASE("discriminator loss: gradients, its value by hand, and that it learns 
   iterate_power(workspace, watcher.model(), watcher.values());
   std::vector<double> host(std::size_t(watcher.size())), found(host), x = waves();
   watcher.values().download(host);
-  const DiscriminatorObjective<Encoder, Decoder, Watcher, Reference, double> objective{&encoder, &encoder, &decoder.model(), &decoder.values()};
+  const DiscriminatorObjective<DecodedLatents<Encoder, Decoder, Reference, double>, Watcher, Reference, double> objective{{&encoder, &decoder.model(), &decoder.values()}, &encoder};
   const StepRandom random{.seed = 11, .step = 3};
   const auto loss = [&](bool backward) {
     watcher.values().upload(host);
@@ -546,7 +546,7 @@ TEST_CASE("turns: what is not finite says whose step it was, and a missing netwo
   trainer->step(Waves{});
   auto& heads = trainer->discriminator();
   heads.weights().upload(std::vector<float>(16, std::numeric_limits<float>::infinity()), heads.model().heads[0].leave.bias.offset);
-  check_error([&] { trainer->step(Waves{}); }, "non-finite-loss", {"discriminator", "decoder's step 2"});
+  check_error([&] { trainer->step(Waves{}); }, "non-finite-loss", {"discriminator", "generator's step 2"});
   check_error([&] { trainer->step(Waves{}); }, "train-options", {"after 2 steps", "discriminator has done 1"});
   using Plain = DecoderObjective<Encoder, Cpu, float, Distance<Cpu, float>>;
   check_error([&] { Plain{}.validate(); }, "objective-options", {"the encoder"});

@@ -3,6 +3,7 @@
 // REG's paper and code differ this follows the code. Parameter names are those of the published PyTorch checkpoints.
 #pragma once
 
+#include <sfumato/nn/alignment.hpp>
 #include <sfumato/nn/head.hpp>
 #include <sfumato/nn/image_patches.hpp>
 
@@ -10,49 +11,15 @@ SFUMATO_BEGIN
 
 namespace option {
 struct class_token;
-struct alignment;
 }  // namespace option
-
-namespace rule {
-template <int Block, int Depth> struct AlignmentBlock {
-  static_assert(0 < Block, "[alignment-block] blocks are counted from 1: the first that alignment can stand behind");
-  static_assert(Block <= Depth, "[alignment-block] alignment stands behind a block that the trunk does not have");
-};
-template <int ClassDim, int TeacherDim> struct TeacherWidth {
-  static_assert(ClassDim == TeacherDim, "[teacher-width] class token and aligned tokens are one encoder's, of one width");
-};
-}  // namespace rule
 
 /// A class token of `Dim` values, as a frozen encoder gives it, is noised and denoised with the image, first in its sequence (REG, section 3).
 template <int Dim> struct ClassToken {
   using category = option::class_token;
   static constexpr int dim = Dim;
 };
-/// In training the tokens behind block `Block`, counted from 1, are projected through `Hidden` channels to the `Dim` values of a frozen
-/// encoder's tokens (REPA, section 3).
-template <int Block, int Dim, int Hidden = 2048> struct Alignment {
-  using category = option::alignment;
-  static constexpr int block = Block, dim = Dim, hidden = Hidden;
-};
 
 namespace layer {
-
-/// REPA's projector: three linear layers with SiLU between them.
-template <int Width, int Hidden, int Out> struct Projector {
-  Linear<Width, Hidden> first;
-  Linear<Hidden, Hidden> second;
-  Linear<Hidden, Out> third;
-
-  // The indices are those of the linear layers in the published Sequential, one for each encoder.
-  static constexpr void parameters(auto& self, auto&& visit) {
-    visit("0.0", self.first);
-    visit("0.2", self.second);
-    visit("0.4", self.third);
-  }
-  template <class Ctx, AnyValue X> constexpr auto operator()(Ctx& ctx, const X& x) const {
-    return third(ctx, second(ctx, first(ctx, x, Activation::silu), Activation::silu));
-  }
-};
 
 /// Head<Linear>'s layer with a second linear one for the class token, which starts at zero too.
 template <class Trunk, int PatchDim, int ClassDim> struct EntangledHead : sfumato::Linear::Layer<Trunk, PatchDim> {

@@ -1,4 +1,5 @@
-// Group norm (Wu and He 2018): each sample's groups of channels brought to mean 0 and variance 1 over all places.
+// Group norm (Wu and He 2018) and batch norm (Ioffe and Szegedy 2015): channels brought to mean 0 and variance 1 over all places, each sample's groups of them, or each of
+// them over all samples.
 #pragma once
 
 #include <sfumato/backend/kernels.hpp>
@@ -11,6 +12,7 @@ SFUMATO_BEGIN
 namespace ops {
 namespace name {
 struct group_norm;
+struct batch_norm;
 }  // namespace name
 
 namespace detail {
@@ -24,6 +26,8 @@ struct Groups {
   SFUMATO_HD constexpr Index partial(Index b, Index p, Index kind, Index c) const { return ((b * parts() + p) * 2 + kind) * channels + c; }
   SFUMATO_HD constexpr double size() const { return static_cast<double>(places * width()); }
 };
+/// Element c of a weight, or 1 where there is none.
+template <class E> SFUMATO_HD compute_t<E> gain_of(const E* weight, Index c) { return weight != nullptr ? static_cast<compute_t<E>>(weight[c]) : compute_t<E>(1); }
 /// A part of a sample's places, and `Lanes` of its channels.
 template <int Lanes> struct GroupPart {
   Index sample, part, channel, first, last;  ///< elements of the first channel, at the first place and behind the last
@@ -87,7 +91,7 @@ template <class E> struct GroupStatistics {
   }
 };
 template <class E, int Lanes> struct GroupNormForward {
-  const E *x, *weight, *bias;
+  const E *x, *weight, *bias;  ///< the latter two or null
   const compute_t<E>*mean, *rstd;
   E* y;
   Groups g;
@@ -97,7 +101,7 @@ template <class E, int Lanes> struct GroupNormForward {
     S middle[Lanes], gain[Lanes], offset[Lanes];
     for (int l = 0; l < Lanes; ++l) {
       const Index c = at.channel + l, group = at.sample * g.count + c / g.width();
-      middle[l] = mean[group], gain[l] = rstd[group] * static_cast<S>(weight[c]), offset[l] = static_cast<S>(bias[c]);
+      middle[l] = mean[group], gain[l] = rstd[group] * gain_of(weight, c), offset[l] = bias != nullptr ? static_cast<S>(bias[c]) : S(0);
     }
     for (Index j = at.first; j < at.last; j += g.channels)
       for (int l = 0; l < Lanes; ++l) y[j + l] = static_cast<E>((static_cast<S>(x[j + l]) - middle[l]) * gain[l] + offset[l]);
@@ -138,7 +142,7 @@ template <class E> struct GroupGradientMeans {
     double sums[2] = {0, 0};
     for (Index c = begin; c < begin + g.width(); ++c)
       for (Index p = 0; p < g.parts(); ++p)
-        for (Index kind = 0; kind < 2; ++kind) sums[kind] += static_cast<double>(static_cast<compute_t<E>>(weight[c])) * static_cast<double>(partial[g.partial(b, p, kind, c)]);
+        for (Index kind = 0; kind < 2; ++kind) sums[kind] += static_cast<double>(gain_of(weight, c)) * static_cast<double>(partial[g.partial(b, p, kind, c)]);
     for (Index kind = 0; kind < 2; ++kind) means[2 * i + kind] = static_cast<compute_t<E>>(sums[kind] / g.size());
   }
 };
@@ -154,7 +158,7 @@ template <class E, int Lanes> struct GroupNormBackward {
     S middle[Lanes], gain[Lanes], factor[Lanes], first[Lanes], second[Lanes];
     for (int l = 0; l < Lanes; ++l) {
       const Index c = at.channel + l, group = at.sample * g.count + c / g.width();
-      middle[l] = mean[group], gain[l] = rstd[group], factor[l] = static_cast<S>(weight[c]), first[l] = means[2 * group], second[l] = means[2 * group + 1];
+      middle[l] = mean[group], gain[l] = rstd[group], factor[l] = gain_of(weight, c), first[l] = means[2 * group], second[l] = means[2 * group + 1];
     }
     for (Index j = at.first; j < at.last; j += g.channels)
       for (int l = 0; l < Lanes; ++l) {
@@ -186,6 +190,45 @@ template <class B, int Channels, class Body> void by_lanes(Body&& body) {
   if constexpr (host_memory<B> && Channels % 16 == 0) body.template operator()<16>();
   else body.template operator()<1>();
 }
+/// x brought to mean 0 and variance 1 by the groups `g`, whose `statistics`, (2 g.batch, groups), are filled in: means in the first half of the rows, ones over deviations in the other.
+template <class Ctx, AnyValue X, AnyValue S, class W, class Bias> X normed_groups(Ctx& ctx, const X& x, S& statistics, const W& weight, const Bias& bias, const Groups& g, double epsilon) {
+  using K = kernels<Ctx>;
+  using E = typename Ctx::element;
+  using T = compute_t<E>;
+  constexpr int channels = width_of<typename X::shape>;
+  auto y = ctx.template make<typename X::shape>(x.batch);
+  const Index all = g.batch * g.count, sums = 2 * g.batch * g.parts() * g.channels;
+  T* const mean = ctx.mutable_data(statistics);
+  T* const rstd = mean + all;
+  by_lanes<typename Ctx::backend, channels>([&]<int Lanes>() {
+    const Index items = g.batch * g.parts() * g.channels / Lanes;
+    const auto scratch = ctx.template scratch<T>(sums);
+    T* const partial = static_cast<T*>(scratch.data());
+    K::for_each(ctx.device(), items, x.size(), GroupSums<E, Lanes>{ctx.data(x), partial, g});
+    K::for_each(ctx.device(), all, 2 * sums, GroupStatistics<E>{ctx.data(x), partial, mean, rstd, g, epsilon});
+    K::for_each(ctx.device(), items, 2 * x.size(), GroupNormForward<E, Lanes>{ctx.data(x), ctx.weight(weight), ctx.weight(bias), mean, rstd, ctx.mutable_data(y), g});
+  });
+  if constexpr (Ctx::recording)
+    ctx.record(y, ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias), [=](Ctx& c, const E* d_y) {
+      const T* const middle = c.data(statistics);
+      const T* const gain = middle + all;
+      by_lanes<typename Ctx::backend, channels>([&]<int Lanes>() {
+        const Index items = g.batch * g.parts() * g.channels / Lanes;
+        const auto scratch = c.template scratch<T>(sums);
+        T* const partial = static_cast<T*>(scratch.data());
+        K::for_each(c.device(), items, 2 * x.size(), GroupGradientSums<E, Lanes>{d_y, c.data(x), middle, gain, partial, g});
+        if (const auto [d_x, accumulate] = c.gradient(x); d_x) {
+          const auto of_groups = c.template scratch<T>(2 * all);
+          T* const means = static_cast<T*>(of_groups.data());
+          K::for_each(c.device(), all, sums, GroupGradientMeans<E>{c.weight(weight), partial, means, g});
+          K::for_each(c.device(), items, 3 * x.size(), GroupNormBackward<E, Lanes>{d_y, c.data(x), c.weight(weight), middle, gain, means, d_x, g, accumulate});
+        }
+        E *const d_weight = c.parameter_gradient(weight), *const d_bias = c.parameter_gradient(bias);
+        if (d_weight != nullptr || d_bias != nullptr) K::for_each(c.device(), g.channels, sums, GroupParameterGradients<E>{partial, d_weight, d_bias, g});
+      });
+    });
+  return y;
+}
 }  // namespace detail
 
 /// The loops of this file, of one type of element: for who must name them, such as backend::cuda::instantiate_loops.
@@ -200,48 +243,37 @@ template <int Count, class Ctx, AnyValue X, IsParam W, IsParam Bias> constexpr a
   require_operands<name::group_norm, Ctx, X>();
   require<rule::BatchedRank<name::group_norm, S, 3>, rule::GroupsDivideChannels<channels, Count>, rule::SameShape<name::group_norm, typename W::shape, Shape<channels>>,
           rule::SameShape<name::group_norm, typename Bias::shape, Shape<channels>>>();
-  auto y = ctx.template make<S>(x.batch);
   if constexpr (Ctx::counting) {
     ctx.save(x);
     ctx.save_statistics(2 * x.batch * Count);
+    return ctx.template make<S>(x.batch);
   } else {
-    using K = kernels<Ctx>;
-    using E = typename Ctx::element;
-    using T = compute_t<E>;
-    const detail::Groups g{x.batch, extent<S, 1>, channels, Count};
-    const Index all = x.batch * Count, sums = 2 * x.batch * g.parts() * channels;
-    const auto kept = ctx.template scratch<T>(2 * all);
-    T* const mean = static_cast<T*>(kept.data());
-    T* const rstd = mean + all;
-    detail::by_lanes<typename Ctx::backend, channels>([&]<int Lanes>() {
-      const Index items = x.batch * g.parts() * channels / Lanes;
-      const auto scratch = ctx.template scratch<T>(sums);
-      T* const partial = static_cast<T*>(scratch.data());
-      K::for_each(ctx.device(), items, x.size(), detail::GroupSums<E, Lanes>{ctx.data(x), partial, g});
-      K::for_each(ctx.device(), all, 2 * sums, detail::GroupStatistics<E>{ctx.data(x), partial, mean, rstd, g, epsilon});
-      K::for_each(ctx.device(), items, 2 * x.size(), detail::GroupNormForward<E, Lanes>{ctx.data(x), ctx.weight(weight), ctx.weight(bias), mean, rstd, ctx.mutable_data(y), g});
-    });
-    if constexpr (Ctx::recording)
-      ctx.record(y, ctx.flows(x) || ctx.flows(weight) || ctx.flows(bias), [=](Ctx& c, const E* d_y) {
-        const T* const middle = static_cast<const T*>(kept.data());
-        const T* const gain = middle + all;
-        detail::by_lanes<typename Ctx::backend, channels>([&]<int Lanes>() {
-          const Index items = g.batch * g.parts() * channels / Lanes;
-          const auto scratch = c.template scratch<T>(sums);
-          T* const partial = static_cast<T*>(scratch.data());
-          K::for_each(c.device(), items, 2 * x.size(), detail::GroupGradientSums<E, Lanes>{d_y, c.data(x), middle, gain, partial, g});
-          if (const auto [d_x, accumulate] = c.gradient(x); d_x) {
-            const auto of_groups = c.template scratch<T>(2 * all);
-            T* const means = static_cast<T*>(of_groups.data());
-            K::for_each(c.device(), all, sums, detail::GroupGradientMeans<E>{c.weight(weight), partial, means, g});
-            K::for_each(c.device(), items, 3 * x.size(), detail::GroupNormBackward<E, Lanes>{d_y, c.data(x), c.weight(weight), middle, gain, means, d_x, g, accumulate});
-          }
-          E *const d_weight = c.parameter_gradient(weight), *const d_bias = c.parameter_gradient(bias);
-          if (d_weight != nullptr || d_bias != nullptr) K::for_each(c.device(), Index{channels}, sums, detail::GroupParameterGradients<E>{partial, d_weight, d_bias, g});
-        });
-      });
+    auto statistics = ctx.template make<Shape<dynamic, Count>, typename Ctx::wide>(2 * x.batch);
+    return detail::normed_groups(ctx, x, statistics, weight, bias, {x.batch, extent<S, 1>, channels, Count}, epsilon);
   }
-  return y;
+}
+
+/// What `batch_norm` gives: its result, and what it took out, (2, channels): means, and ones over sqrt(variance + epsilon). No gradient flows from the latter.
+template <class Y, class S> struct BatchNormed {
+  Y normed;
+  S statistics;
+};
+/// y = (x - mean) / sqrt(variance + epsilon), mean and variance of each channel over all places of all samples: what becomes of a sample depends on the others.
+/// x, y: (batch, places, channels).
+template <class Ctx, AnyValue X> constexpr auto batch_norm(Ctx& ctx, const X& x, double epsilon) {
+  using S = typename X::shape;
+  constexpr int channels = width_of<S>;
+  require_operands<name::batch_norm, Ctx, X>();
+  require<rule::BatchedRank<name::batch_norm, S, 3>>();
+  auto statistics = ctx.template make<Shape<dynamic, channels>, typename Ctx::wide>(2);
+  if constexpr (Ctx::counting) {
+    ctx.save(x);
+    ctx.save_statistics(2 * channels);
+    return BatchNormed<X, decltype(statistics)>{ctx.template make<S>(x.batch), statistics};
+  } else {
+    const X y = detail::normed_groups(ctx, x, statistics, None{}, None{}, {1, x.batch * extent<S, 1>, channels, channels}, epsilon);
+    return BatchNormed<X, decltype(statistics)>{y, statistics};
+  }
 }
 
 }  // namespace ops

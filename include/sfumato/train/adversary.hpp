@@ -1,4 +1,4 @@
-// A decoder's adversary: what both of them are trained on, and how they take turns. Zheng et al., arXiv 2510.11690 (RAE), appendix C.
+// An adversary of what makes images: what it is trained on, and how both take turns. Zheng et al., arXiv 2510.11690 (RAE), appendix C.
 #pragma once
 
 #include <sfumato/models/discriminator.hpp>
@@ -53,13 +53,11 @@ template <class Discriminator, Backend B, Element E> struct AdversarialLoss {
   }
 };
 
-/// The hinge loss by which a discriminator tells images from what a decoder, as it stands, makes of their latents without noise, of 8 bits.
-template <class Encoder, class Decoder, class Discriminator, Backend B, Element E> struct DiscriminatorObjective {
-  const Weights<Encoder, B, E>* encoder = nullptr;
+/// The hinge loss by which a discriminator tells images from what `Maker`, such as DecodedLatents, makes of them, of 8 bits.
+template <class Maker, class Discriminator, Backend B, Element E> struct DiscriminatorObjective {
+  Maker maker = {};  ///< called (ctx, images)
   const Weights<typename Discriminator::Network, B, E>* network = nullptr;
-  const Decoder* decoder = nullptr;
-  const Array<B, E>* weights = nullptr;  ///< the decoder's
-  Index from = 0;                        ///< the decoder's step, counted from 0, that this is trained from
+  Index from = 0;    ///< the maker's step, counted from 0, that this is trained from
 
   template <class Visit> void for_each_option(Visit&& visit) const {
     visit("objective", "discriminator");
@@ -68,8 +66,8 @@ template <class Encoder, class Decoder, class Discriminator, Backend B, Element 
   }
   /// images: in [-1, 1], (batch, channels, side, side); labels are not looked at. A wide scalar.
   template <class Ctx, AnyValue X> auto loss(Ctx& ctx, const Discriminator& model, const X& images, std::span<const int>) const {
-    auto frozen = ctx.frozen(network->values()), painted = ctx.frozen(*weights);
-    const auto made = ops::activation(ctx, decoder->template decode<Range::signed_unit>(painted, frozen_latents(ctx, *encoder, images)), ops::EightBits{});
+    auto frozen = ctx.frozen(network->values());
+    const auto made = ops::activation(ctx, maker(ctx, images), ops::EightBits{});
     const auto share = [&](const auto& of, std::uint64_t site, auto hinge) {
       return ops::mean_all(ctx, ops::activation(ctx, model(frozen, ctx, network->model(), augment(ctx, of, site)), hinge));
     };
@@ -77,19 +75,18 @@ template <class Encoder, class Decoder, class Discriminator, Backend B, Element 
   }
 };
 
-/// Trains a decoder and, from some step on, its adversary, in turns: a step of the decoder's on one batch, then one of the discriminator's on
-/// a batch of its own. Each has its optimiser and its schedule, the discriminator's beginning with its first step. Stands for a Trainer of the decoder
-/// to `run_training`, `save_checkpoint` and `load_checkpoint`.
-template <class Encoder, class Decoder, class Discriminator, class Distance, Backend B, Element E = float, Optimiser O = AdamW> class DecoderTrainer {
+/// Trains what makes images, by a Trainer `Generator` whose objective has an AdversarialLoss as `adversary`, and, from some step on, that adversary, in turns: a step
+/// of the generator's on one batch, then one of the discriminator's on a batch of its own. Each has its optimiser and its schedule, the discriminator's beginning
+/// with its first step. Stands for the generator's Trainer to `run_training`, `save_checkpoint` and `load_checkpoint`.
+template <class Generator, class Discriminator, Optimiser O = AdamW> class AdversarialTrainer {
  public:
-  using backend = B;
-  using element = E;
-  using master = compute_t<E>;
-  using Images = typename Decoder::ImageShape;
-  using Objective = DecoderObjective<Encoder, B, E, Distance, AdversarialLoss<Discriminator, B, E>>;
-  using Generator = Trainer<Decoder, Images, Objective, B, E, O>;
-  using DiscriminatorPart = Trainer<Discriminator, Images, DiscriminatorObjective<Encoder, Decoder, Discriminator, B, E>, B, E, O>;
-  using Network = Weights<typename Discriminator::Network, B, E>;
+  using backend = typename Generator::backend;
+  using element = typename Generator::element;
+  using master = typename Generator::master;
+  using Objective = decltype(Generator::objective);
+  using Model = std::remove_cvref_t<decltype(std::declval<const Generator&>().model())>;
+  using DiscriminatorPart = Trainer<Discriminator, typename Model::ImageShape, DiscriminatorObjective<decltype(std::declval<const Objective&>().maker(std::declval<const Model&>())), Discriminator, backend, element>, backend, element, O>;
+  using Network = Weights<typename Discriminator::Network, backend, element>;
 
   /// How the discriminator is trained, from the step `from` on, counted from 0.
   struct DiscriminatorOptions {
@@ -99,30 +96,30 @@ template <class Encoder, class Decoder, class Discriminator, class Distance, Bac
   };
 
   /// `network` is the discriminator's; it and what `trained_for` points to outlive this. `trained_for.adversary` is filled in. Throws Error("train-options").
-  DecoderTrainer(B& device, Objective trained_for, const Network& network, TrainOptions options, O optimise_by, DiscriminatorOptions other)
+  AdversarialTrainer(backend& device, Objective trained_for, const Network& network, TrainOptions options, O optimise_by, DiscriminatorOptions other)
       : generator_(device, std::move(trained_for), options, std::move(optimise_by)),
-        discriminator_(device, {.encoder = generator_.objective.encoder, .network = &network, .decoder = &generator_.model(), .from = other.from}, other.train, std::move(other.optimiser)) {
+        discriminator_(device, {.maker = generator_.objective.maker(generator_.model()), .network = &network, .from = other.from}, other.train, std::move(other.optimiser)) {
     check(other.from >= 0 && generator_.objective.adversarial_from >= other.from, "train-options", "the adversarial loss counts from step ", generator_.objective.adversarial_from,
           " on, expected one from which the discriminator is trained, which is ", other.from);
     generator_.objective.adversary = {.network = &network, .model = &discriminator_.model()};
     iterate_power(discriminator_.workspace(), discriminator_.model(), discriminator_.weights(), discriminator_.ema1(), discriminator_.ema2());
   }
 
-  /// A step of the decoder's, whose result it returns, and, once it is time, one of the discriminator's. Throws what Trainer::step does, naming whose
-  /// step it was; after an error of the discriminator's the decoder is a step ahead, and nothing but loading a checkpoint goes on from there.
-  template <TrainingData<E> Data> StepResult step(const Data& data, bool more = false) {
+  /// A step of the generator's, whose result it returns, and, once it is time, one of the discriminator's. Throws what Trainer::step does, naming whose
+  /// step it was; after an error of the discriminator's the generator is a step ahead, and nothing but loading a checkpoint goes on from there.
+  template <TrainingData<element> Data> StepResult step(const Data& data, bool more = false) {
     const Index from = discriminator_.objective.from, done = std::max<Index>(0, generator_.step_count() - from);
     check(discriminator_.step_count() == done, "train-options", "after ", generator_.step_count(), " steps the discriminator has done ", discriminator_.step_count(), ", expected ", done, " as it begins after ", from);
     if (generator_.step_count() >= generator_.objective.adversarial_from) generator_.objective.adversary.weights = &discriminator_.working(discriminator_.weights());
     const StepResult result = generator_.step(data, more);
     if (generator_.step_count() > from) {
-      discriminator_.objective.weights = &generator_.working(generator_.weights());
+      discriminator_.objective.maker.weights = &generator_.working(generator_.weights());
       iterate_power(discriminator_.workspace(), discriminator_.model(), discriminator_.weights(), discriminator_.ema1(), discriminator_.ema2());
       try {
         discriminator_loss_ = discriminator_.step(data, more).loss;
       } catch (const Error& error) {
         if (error.id() != "non-finite-loss") throw;
-        throw Error(error.id(), text("the discriminator's loss or gradient at the decoder's step ", generator_.step_count(), " is not finite: ", error.what()));
+        throw Error(error.id(), text("the discriminator's loss or gradient at the generator's step ", generator_.step_count(), " is not finite: ", error.what()));
       }
     }
     return result;
@@ -131,19 +128,24 @@ template <class Encoder, class Decoder, class Discriminator, class Distance, Bac
   double discriminator_loss() const { return discriminator_loss_; }
 
   /// For a log: calls visit(name, value).
-  template <class Visit> void for_each_figure(Visit&& visit) const { visit("discriminator_loss", discriminator_loss_); }
-  /// Calls visit(prefix, trainer) for both, the decoder's first.
+  template <class Visit> void for_each_figure(Visit&& visit) const {
+    if constexpr (requires { generator_.for_each_figure(visit); }) generator_.for_each_figure(visit);
+    visit("discriminator_loss", discriminator_loss_);
+  }
+  /// Calls visit(prefix, trainer) for both, the generator's first.
   template <class Visit> void for_each_part(Visit&& visit) {
     visit(std::string(), generator_);
     visit(std::string("discriminator."), discriminator_);
   }
 
-  const Decoder& model() const { return generator_.model(); }
+  const Model& model() const { return generator_.model(); }
   const TrainOptions& options() const { return generator_.options(); }
   Index step_count() const { return generator_.step_count(); }
-  Workspace<B>& workspace() { return generator_.workspace(); }
-  Array<B, master>& weights() { return generator_.weights(); }
-  Array<B, master>& ema1() { return generator_.ema1(); }
+  Workspace<backend>& workspace() { return generator_.workspace(); }
+  Array<backend, master>& weights() { return generator_.weights(); }
+  Array<backend, master>& ema1() { return generator_.ema1(); }
+  Run<backend, element> run(const Array<backend, master>& weights) { return generator_.run(weights); }
+  Generator& generator() { return generator_; }
   DiscriminatorPart& discriminator() { return discriminator_; }
   void drop_ahead() {
     generator_.drop_ahead();
@@ -155,5 +157,9 @@ template <class Encoder, class Decoder, class Discriminator, class Distance, Bac
   DiscriminatorPart discriminator_;
   double discriminator_loss_ = 0;
 };
+
+/// Of the decoder of a representation autoencoder.
+template <class Encoder, class Decoder, class Discriminator, class Distance, Backend B, Element E = float, Optimiser O = AdamW>
+using DecoderTrainer = AdversarialTrainer<Trainer<Decoder, typename Decoder::ImageShape, DecoderObjective<Encoder, B, E, Distance, AdversarialLoss<Discriminator, B, E>>, B, E, O>, Discriminator, O>;
 
 SFUMATO_END

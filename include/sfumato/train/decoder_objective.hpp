@@ -4,6 +4,7 @@
 #include <sfumato/models/rae.hpp>
 #include <sfumato/ops/activation.hpp>
 #include <sfumato/ops/loss.hpp>
+#include <sfumato/train/adversarial_sum.hpp>
 #include <sfumato/train/feature_distance.hpp>
 #include <sfumato/train/latent_objective.hpp>
 
@@ -15,6 +16,18 @@ SFUMATO_BEGIN
 
 /// How strong the noise on a latent is: tau u, u ~ U(0, 1), as RAE's code has it, or |n|, n ~ N(0, tau^2), as its text.
 enum class NoiseLaw { uniform, half_normal };
+
+/// What a decoder, as it stands, makes of the latents of images in [-1, 1], without noise: in [-1, 1]. No gradient flows.
+template <class Encoder, class Decoder, Backend B, Element E> struct DecodedLatents {
+  const Weights<Encoder, B, E>* encoder = nullptr;
+  const Decoder* decoder = nullptr;
+  const Array<B, E>* weights = nullptr;  ///< the decoder's
+
+  template <class Ctx, AnyValue X> auto operator()(Ctx& ctx, const X& images) const {
+    auto painted = ctx.frozen(*weights);
+    return decoder->template decode<Range::signed_unit>(painted, frozen_latents(ctx, *encoder, images));
+  }
+};
 
 /// The reconstruction of images from the latents of a frozen encoder, to which noise is added so that the decoder forgives what
 /// diffusion gets wrong: L1 + perceptual distance, and from some step on an adversary's opinion, weighed by how strongly each moves the decoder's
@@ -68,19 +81,13 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     if constexpr (is_none<Adversary>) {
       return reconstruction(ctx, made);
     } else {
-      // One branch to the tape: what is recorded for the decoder is the same with and without an adversary.
-      const auto faithful = ops::value_and_gradient(ctx, reconstruction, made);
-      if (Index(ctx.random.step) < adversarial_from) return ops::with_gradient(ctx, faithful.value, made, faithful.gradient);
-      const auto opinion = ops::value_and_gradient(ctx, [&](Ctx& c, const auto& x) { return adversary(c, x); }, made);
-      const auto pull = [&](const auto& gradient) {
-        const auto d_weight = Decoder::template last_gradient<Range::signed_unit>(ctx, gradient, ops::stop_gradient(ctx, seen));
-        return std::sqrt(Kernels<B>::squared_norm(ctx.device(), d_weight.size(), ctx.data(d_weight)));
-      };
-      const double weight = adversarial_weight * (adaptive_weight ? *adaptive_weight : std::clamp(pull(faithful.gradient) / (pull(opinion.gradient) + 1e-6), 0.0, largest_adaptive_weight));
-      const auto value = ops::combine(ctx, 1, faithful.value, weight, opinion.value);
-      return ops::with_gradient(ctx, value, made, ops::combine(ctx, 1, faithful.gradient, weight, opinion.gradient));
+      return adversarial_sum(ctx, made, {adversarial_weight, largest_adaptive_weight, adaptive_weight, adversarial_from}, reconstruction, [&](Ctx& c, const auto& x) { return adversary(c, x); },
+                             [&](const auto& d_made) { return Decoder::template last_gradient<Range::signed_unit>(ctx, d_made, ops::stop_gradient(ctx, seen)); });
     }
   }
+
+  /// What an adversary sees beside real images.
+  template <class Decoder> DecodedLatents<Encoder, Decoder, B, E> maker(const Decoder& decoder) const { return {encoder, &decoder}; }
 
   /// z + sigma n, one sigma for each sample. z: (batch, tokens, token_dim); the same.
   template <class Ctx, AnyValue Z> Z noised(Ctx& ctx, const Z& z) const {

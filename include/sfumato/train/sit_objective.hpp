@@ -10,12 +10,6 @@
 
 SFUMATO_BEGIN
 
-namespace rule {
-template <class Model, int Tokens, int Patches> struct TeacherTokens {
-  static_assert(Tokens == Patches, "[teacher-tokens] a latent must have as many patches as its teacher has tokens");
-};
-}  // namespace rule
-
 /// Of the latents of one VAE, and of the tokens of the one encoder `Teacher` (its `tokens` and `token_dim`), which are worked out beforehand:
 /// a sample is a row of the latents' means, then their deviations, the class token, then the patches' tokens, none of them scaled. From these
 /// a latent is drawn at every step; it and the class token are noised with one time and two noises.
@@ -85,15 +79,10 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
     const std::span<const int> y{shown.data(), n};
     if constexpr (Model::aligned) {
       const auto [velocity, projection] = model.with_projection(ctx, z, t, y);
-      return ops::combine(ctx, 1, velocity_loss<Model>(ctx, velocity, target), -alignment_weight, cosine(ctx, projection, teacher_tokens<Model>(ctx, samples)));
+      return ops::combine(ctx, 1, velocity_loss<Model>(ctx, velocity, target), -alignment_weight, layer::mean_cosine(ctx, projection, teacher_tokens<Model>(ctx, samples)));
     } else {
       return velocity_loss<Model>(ctx, model(ctx, z, t, y), target);
     }
-  }
-  /// Of each token's vectors in x and y, the cosine of their angle; mean over tokens and samples. Lengths and the mean are wide, f32 in a bf16 model; vectors
-  /// of length 1 and their products are not.
-  template <class Ctx, AnyValue X, AnyValue Y> static auto cosine(Ctx& ctx, const X& x, const Y& y) {
-    return ops::mean_all(ctx, ops::multiply(ctx, layer::unit_features(ctx, x), layer::unit_features(ctx, y)));
   }
 
  private:

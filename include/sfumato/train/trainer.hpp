@@ -31,6 +31,7 @@ struct TrainOptions {
   Index hold = 0;                ///< where the line begins
   double clip = 0;               ///< largest gradient norm; 0: no clipping
   double ema1 = 0.9999, ema2 = 0.9996;
+  bool ema1_rises = false;       ///< from ema1 to 1 at `total_steps`, along half a cosine (Grill et al. 2020, arXiv 2006.07733, BYOL, section 3.2)
   bool flip = false;             ///< random horizontal flips
   std::uint64_t seed = 0;
 
@@ -48,6 +49,7 @@ struct TrainOptions {
     visit("warmup", warmup);
     visit("clip", clip);
     visit("ema1", ema1);
+    if (ema1_rises) visit("ema1_rises", total_steps);
     visit("ema2", ema2);
     visit("flip", flip);
     visit("seed", seed);
@@ -65,6 +67,7 @@ struct TrainOptions {
     require(schedule != Schedule::linear || (hold >= 0 && total_steps > hold), "the linear schedule needs total_steps above hold and a hold that is not negative", text(total_steps, " and ", hold));
     require(ema1 >= 0 && ema1 <= 1, "ema1 must be in [0, 1]", ema1);
     require(ema2 >= 0 && ema2 <= 1, "ema2 must be in [0, 1]", ema2);
+    require(!ema1_rises || total_steps > 0, "an ema1 that rises needs total_steps", total_steps);
   }
   /// Learning rate of 0-based step `step`; the first step of a warm-up has rate 0.
   double rate(Index step) const {
@@ -73,6 +76,11 @@ struct TrainOptions {
     if (schedule == Schedule::linear) return warm * std::lerp(learning_rate, minimum_rate, std::clamp(double(step - hold) / double(total_steps - hold), 0.0, 1.0));
     const double done = std::clamp(double(step - warmup) / double(std::max<Index>(1, total_steps - warmup)), 0.0, 1.0);
     return warm * (minimum_rate + (learning_rate - minimum_rate) * 0.5 * (1 + std::cos(3.14159265358979323846 * done)));
+  }
+  /// Decay of the first average in 0-based step `step`.
+  double ema1_at(Index step) const {
+    if (!ema1_rises) return ema1;
+    return 1 - (1 - ema1) * 0.5 * (1 + std::cos(3.14159265358979323846 * std::min(1.0, double(step) / double(total_steps))));
   }
 };
 
@@ -317,7 +325,7 @@ template <class Model, IsShape Sample, class Objective, Backend B, Element E = f
   void update(double rate, double gradient_scale) {
     std::array<master*, O::state.size()> state;
     for (std::size_t i = 0; i < state.size(); ++i) state[i] = state_[i].data();
-    optimiser.update(OptimiserStep<B, master>{workspace_, trained_, weights_.data(), gradients_.data(), state, ema1_.data(), ema2_.data(), options_.ema1,
+    optimiser.update(OptimiserStep<B, master>{workspace_, trained_, weights_.data(), gradients_.data(), state, ema1_.data(), ema2_.data(), options_.ema1_at(step_),
                                          options_.ema2, rate, gradient_scale, step_ + 1});
   }
 

@@ -1,0 +1,80 @@
+// Trains a DSD: a Trainer whose averaged weights are the target encoder, and which keeps the latents' scale.
+#pragma once
+
+#include <sfumato/metrics/effective_rank.hpp>
+#include <sfumato/train/dsd_objective.hpp>
+#include <sfumato/train/trainer.hpp>
+
+SFUMATO_BEGIN
+
+/// What is seen of a collapse, and from where on it ends the training.
+struct CollapseWatch : LatentWatch {
+  double alarm = 0;          ///< an effective rank below this ends it: Error("collapse")
+  metrics::RankSigns signs;  ///< of the latents
+};
+
+/// A Trainer whose first average, of decay `ema1`, is the encoder that self-distillation's target comes from, and what is sampled from in the end. After every step what the target's
+/// batch was scaled and shifted by goes into the weights' `latent_norm`, and that of both averages.
+template <class Model, class ObjectiveType, Backend B, Element E = float, Optimiser O = AdamW> class DSDTrainer : public Trainer<Model, typename Model::ImageShape, ObjectiveType, B, E, O> {
+  using Base = Trainer<Model, typename Model::ImageShape, ObjectiveType, B, E, O>;
+
+ public:
+  using typename Base::master;
+  static constexpr double latent_momentum = 0.02;  ///< of the newest batch in `latent_norm`
+
+  DSDTrainer(B& device, ObjectiveType trained_for, TrainOptions options, O optimise_by = {})
+      : Base(device, std::move(trained_for), options, std::move(optimise_by)), statistics_(device, 2 * Model::latent_dim) {
+    this->objective.statistics = &statistics_;
+    this->objective.watch = &watch_;
+  }
+  DSDTrainer(const DSDTrainer&) = delete;
+  DSDTrainer& operator=(const DSDTrainer&) = delete;
+
+  /// As Trainer's. Throws Error("collapse") when the watched effective rank is below `watch().alarm`.
+  template <TrainingData<E> Data> StepResult step(const Data& data, bool more = false) {
+    this->objective.averaged = &this->working(this->ema1());
+    const StepResult result = Base::step(data, more);
+    follow_latents(result.step);
+    if (watch_.step == result.step) {
+      watch_.signs = metrics::rank_signs(metrics::rows_of(std::span<const double>(watch_.latents), Model::latent_dim));
+      check(watch_.signs.eigenvalues >= watch_.alarm, "collapse", "at step ", result.step, " the latents' effective rank is ", watch_.signs.eigenvalues, " of ", Model::latent_dim, ", expected ", watch_.alarm,
+            " at least (their smallest deviation is ", watch_.signs.smallest_deviation, ", the latent head's RMS ", watch_.raw_rms, ")");
+    }
+    return result;
+  }
+  /// How often it is looked at, from where on it alarms, and what was seen last.
+  CollapseWatch& watch() { return watch_; }
+  /// For a log: calls visit(name, value).
+  template <class Visit> void for_each_figure(Visit&& visit) const {
+    const CollapseWatch& w = watch_;
+    visit("effective_rank", w.signs.eigenvalues);
+    visit("uncentred_rank", w.signs.uncentred);
+    visit("smallest_deviation", w.signs.smallest_deviation);
+    visit("raw_rms", w.raw_rms);
+    visit("reconstruction", w.reconstruction);
+    visit("distillation", w.distillation);
+    visit("velocity", w.velocity);
+  }
+
+ private:
+  void follow_latents(Index step) {
+    Run<B, master> run(this->workspace(), this->weights());
+    constexpr int dim = Model::latent_dim;
+    using Row = Shape<1, dim>;
+    const auto& norm = this->model().latent_norm;
+    const auto taken = ops::borrow(run, View<const master, Shape<2, dim>, B>{statistics_.data(), 1});
+    const auto mean = ops::slice<0, 0, 1>(run, taken), scale = ops::slice<0, 1, 2>(run, taken);
+    const double newest = std::max(latent_momentum, 1 / double(step));  // the first batches count alike
+    const auto follow = [&](const auto& parameter, const auto& batch) {
+      const auto next = ops::combine(run, 1 - newest, ops::parameter<Row>(run, parameter, 1), newest, batch);
+      for (auto* of : {&this->weights(), &this->ema1(), &this->ema2()}) Kernels<B>::convert(run.device(), Index{dim}, run.data(next), of->data() + parameter.offset, false);
+    };
+    follow(norm.scale, scale);
+    follow(norm.shift, ops::scale(run, -1, ops::multiply(run, mean, scale)));
+  }
+
+  typename ObjectiveType::Statistics statistics_;
+  CollapseWatch watch_;
+};
+
+SFUMATO_END

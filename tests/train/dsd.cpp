@@ -1,0 +1,387 @@
+// DSD's objective: its gradients, which term's reach which part, and the identities behind it.
+#include "train/support.hpp"
+
+#include <sfumato/backend/reference/reference.hpp>
+#include <sfumato/models/vision_encoder.hpp>
+#include <sfumato/metrics/effective_rank.hpp>
+#include <sfumato/train/adversary.hpp>
+#include <sfumato/train/dsd_trainer.hpp>
+
+#include "check_error.hpp"
+#include "model_gradient.hpp"
+
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <vector>
+
+using namespace train_test;
+using backend::Reference;
+
+namespace {
+
+using Teacher = VisionEncoder<EncoderInput<8, 4, 2, Interpolation::cubic, GreyColours>, Transformer<6, 1, LayerNorm, GELU, Heads<1>>, LayerNormNoAffine, false>;
+using Small = DSD<ImagePatches<8, 1, 4, 3>, Transformer<16, 2, LayerNorm, GELU, Heads<2>>, 5>;
+using Whole = DSD<ImagePatches<8, 1, 4, 3>, Transformer<16, 2, LayerNorm, GELU, Heads<2>>, 5, Alignment<1, 6, 8>, SelfAlignment<1, 2, 8>>;
+
+std::vector<double> pictures(std::size_t n) {
+  std::vector<double> out(n * 64);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = std::cos(0.37 * double(i) + 0.2 * double(i / 64));
+  return out;
+}
+}  // namespace
+
+namespace {
+
+/// Terms, each alone with weight 1.
+struct Term {
+  const char* name;
+  void (*choose)(double& reconstruction, double& perceptual, double& distillation, double& velocity, double& classes, double& alignment, double& self_alignment);
+};
+
+using Perceptual = FeatureDistance<Teacher, Reference, double, 0>;
+template <class Design, class Distance = Perceptual, class Of = Teacher> using ObjectiveOf = DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, Distance, Of>;
+constexpr std::array<const char*, 7> term_names{"reconstruction", "perceptual", "distillation", "velocity head", "classification", "alignment", "self-alignment"};
+template <class O> void weigh(O& o, std::size_t only, double weight = 1) {
+  double* const weights[] = {&o.reconstruction_weight, &o.perceptual_weight, &o.distillation_weight, &o.velocity_weight, &o.class_weight, &o.alignment_weight, &o.self_alignment_weight};
+  for (std::size_t i = 0; i < 7; ++i) *weights[i] = i == only ? weight : 0;
+}
+
+/// Parts of a DSD, by how its parameters' names begin.
+struct Part {
+  const char* name;
+  std::vector<std::string> begins;
+};
+const std::vector<Part> parts{{"trunk", {"blocks."}},
+                              {"image embedding, encode mode", {"x_embedder.", "modes.encode"}},
+                              {"last norm", {"norm."}},
+                              {"latent head", {"latent_head."}},
+                              {"latent embedding", {"z_embedder."}},
+                              {"decode mode, image head", {"modes.decode", "image_head."}},
+                              {"denoise mode, time, label", {"modes.denoise", "t_embedder.", "y_embedder."}},
+                              {"diffusion head", {"diffusion_head."}},
+                              {"velocity head", {"velocity_embedder.", "velocity_head."}},
+                              {"class head", {"class_head."}},
+                              {"projector", {"projector."}},
+                              {"self-projector", {"self_projector."}}};
+
+struct Bench {
+  Reference device;
+  Weights<Whole, Reference, double> weights{device, 5}, averaged{device, 6};
+  Weights<Teacher, Reference, double> teacher{device, 7};
+  std::vector<double> x = pictures(3);
+  std::vector<int> labels{0, 2, 1};
+
+  Bench() {
+    for (auto* of : {&weights, &averaged}) {  // nothing stands behind zeros
+      std::vector<double> host(std::size_t(of->size()));
+      of->values().download(host);
+      for (const ParameterInfo& p : parameter_table(of->model()))
+        for (Index i = 0; i < p.size && !p.frozen; ++i) host[std::size_t(p.offset + i)] += 0.2 * std::sin(0.7 * double(p.offset + i));
+      of->values().upload(host);
+    }
+  }
+  template <class O> O objective() {
+    O o;
+    o.averaged = &averaged.values();
+    if constexpr (requires { o.distance.net; }) o.distance = {&teacher};
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(*o.teacher)>, Weights<Teacher, Reference, double>>) o.teacher = &teacher;
+    o.view = {.mask = 0.4, .shift = 0.25, .colour = 0.5};
+    o.noise = 0.5;
+    return o;
+  }
+  /// The gradient of every parameter.
+  template <class O> std::vector<double> gradient(const O& objective) {
+    Workspace<Reference> workspace(device);
+    Tape<Reference, double> tape(workspace);
+    Array<Reference, double> gradients(device, weights.size());
+    Kernels<Reference>::fill(device, gradients.size(), 0.0, gradients.data());
+    Record<Reference, double> ctx(tape, weights.values(), gradients, StepRandom{3, 1, 0});
+    ctx.backward(objective.loss(ctx, weights.model(), ops::input<Whole::ImageShape>(ctx, std::span<const double>(x)), labels));
+    std::vector<double> out(std::size_t(weights.size()));
+    gradients.download(out);
+    return out;
+  }
+  bool reaches(const std::vector<double>& gradient, const Part& part) const {
+    bool any = false;
+    for (const ParameterInfo& p : parameter_table(weights.model()))
+      for (const auto& begin : part.begins)
+        if (p.name.starts_with(begin))
+          for (Index i = 0; i < p.size; ++i) any = any || gradient[std::size_t(p.offset + i)] != 0;
+    return any;
+  }
+};
+
+/// The table of docs/dsd.md.
+template <class Design> std::string routes() {
+  Bench bench;
+  std::string out = "| |";
+  for (const char* term : term_names) out += text(" ", term, " |");
+  out += "\n|---|";
+  for (std::size_t i = 0; i < term_names.size(); ++i) out += "---|";
+  std::vector<std::vector<double>> gradients;
+  for (std::size_t term = 0; term < term_names.size(); ++term) {
+    // What is not asked must not be given: a distance and a teacher only where their terms are.
+    if (term == 1) {
+      auto o = bench.objective<DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, Perceptual>>();
+      weigh(o, term);
+      gradients.push_back(bench.gradient(o));
+    } else if (term == 5) {
+      auto o = bench.objective<DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, None, Teacher>>();
+      weigh(o, term);
+      gradients.push_back(bench.gradient(o));
+    } else {
+      auto o = bench.objective<DSDObjective<Design, Reference, double>>();
+      weigh(o, term);
+      gradients.push_back(bench.gradient(o));
+    }
+  }
+  for (const Part& part : parts) {
+    out += text("\n| ", part.name, " |");
+    for (const auto& gradient : gradients) out += bench.reaches(gradient, part) ? " yes |" : " - |";
+  }
+  return out + "\n";
+}
+
+}  // namespace
+
+TEST_CASE("DSD: which term's gradient reaches which part, as docs/dsd.md prints it") {
+  const std::string table = routes<SelfDistillation<>>();
+  std::ifstream page(std::filesystem::path(SFUMATO_TESTS_DIR) / "../docs/dsd.md");
+  std::stringstream all;
+  all << page.rdbuf();
+  INFO(table);
+  CHECK(all.str().find(table) != std::string::npos);
+  // The routes that the method stands on, said again by hand.
+  const auto cell = [&](const std::string& of, const char* part, const char* term) {
+    std::istringstream lines(of);
+    std::string line, header;
+    std::getline(lines, header);
+    const auto column = [](const std::string& row, std::size_t k) {
+      std::istringstream cells(row);
+      std::string c;
+      for (std::size_t i = 0; i <= k + 1; ++i) std::getline(cells, c, '|');
+      return c;
+    };
+    std::size_t k = 0;
+    while (column(header, k) != text(" ", term, " ")) ++k;
+    while (std::getline(lines, line) && column(line, 0) != text(" ", part, " ")) {}
+    return column(line, k) == " yes ";
+  };
+  CHECK(cell(table, "latent head", "distillation"));  // through z_t: only the target is stopped
+  CHECK(cell(table, "trunk", "distillation"));
+  CHECK(!cell(table, "trunk", "velocity head"));
+  CHECK(!cell(table, "latent head", "velocity head"));
+  CHECK(!cell(table, "denoise mode, time, label", "velocity head"));
+  CHECK(cell(table, "velocity head", "velocity head"));
+  CHECK(!cell(table, "velocity head", "distillation"));
+  // With a velocity head that is not detached its gradient goes where the method must not have it.
+  CHECK(cell(routes<SelfDistillation<Space::x, Target::averaged, false, Waive<rule::detached_velocity>>>(), "latent head", "velocity head"));
+}
+
+TEST_CASE("DSD: gradients of the whole loss are those of central differences") {
+  Bench bench;
+  const auto check_all = [&]<class O>(std::type_identity<O>, const std::string& unseen) {
+    O o = bench.objective<O>();
+    const double weights[] = {1, 0.5, 0.7, 0.4, 0.3, 0.2, 0.6};
+    o.reconstruction_weight = weights[0], o.perceptual_weight = weights[1], o.distillation_weight = weights[2], o.velocity_weight = weights[3], o.class_weight = weights[4], o.alignment_weight = weights[5], o.self_alignment_weight = weights[6];
+    check_model_gradient<Whole>([&](auto& ctx, const Whole& model) { return o.loss(ctx, model, ops::input<Whole::ImageShape>(ctx, std::span<const double>(bench.x)), bench.labels); }, 1e-7, unseen);
+  };
+  // Central differences see the target move only where its gradient flows: with averaged weights it does not.
+  check_all(std::type_identity<ObjectiveOf<SelfDistillation<Space::x, Target::averaged, false, Waive<rule::detached_velocity>>>>{}, "latent_head.bias");  // batch norm takes it out
+}
+
+TEST_CASE("DSD: a target that flows sends the encoder another gradient, and the diffusion head the same") {
+  Bench bench;
+  const auto of = [&]<class Design>(std::type_identity<Design>) {
+    auto o = bench.objective<DSDObjective<Design, Reference, double>>();
+    o.view = {.mask = 0};
+    weigh(o, 2);
+    return bench.gradient(o);
+  };
+  const auto stopped = of(std::type_identity<SelfDistillation<Space::x, Target::stopped>>{}), flowing = of(std::type_identity<SelfDistillation<Space::x, Target::flowing, true, Waive<rule::latent_variance>>>{});
+  std::vector<double> difference;
+  for (std::size_t i = 0; i < stopped.size(); ++i) difference.push_back(flowing[i] - stopped[i]);
+  for (const Part& part : parts) {
+    INFO(part.name);
+    const std::string name = part.name;
+    CHECK(bench.reaches(difference, part) == (name == "trunk" || name == "image embedding, encode mode" || name == "last norm" || name == "latent head"));
+  }
+}
+
+namespace {
+using Watcher = Discriminator<Teacher, 3, 0>;
+using Heeded = DSDObjective<SelfDistillation<>, Cpu, float, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, FeatureDistance<Teacher, Cpu, float, 0>, Teacher, AdversarialLoss<Watcher, Cpu, float>>;
+using Turns = AdversarialTrainer<DSDTrainer<Whole, Heeded, Cpu>, Watcher>;
+std::unique_ptr<Turns> turns(Cpu& cpu, const Weights<Teacher, Cpu>& teacher) {
+  Heeded objective{.distance = {&teacher}, .teacher = &teacher, .perceptual_weight = 0.5, .adversarial_from = 2, .class_weight = 0.1, .alignment_weight = 0.5, .self_alignment_weight = 0.5, .noise = 0.5, .view = {.mask = 0.5, .shift = 0.25, .colour = 0.5}};
+  TrainOptions options = tiny_options();
+  options.ema1_rises = true;
+  options.total_steps = 9;
+  return std::make_unique<Turns>(cpu, objective, teacher, options, AdamW{}, Turns::DiscriminatorOptions{.train = tiny_options(), .from = 1});
+}
+template <class T> std::vector<float> all_of(T& trainer) {
+  std::vector<float> out;
+  trainer.for_each_part([&](const std::string&, auto& part) {
+    for (const auto& entry : state(part)) out.insert(out.end(), entry.second.begin(), entry.second.end());
+  });
+  return out;
+}
+}  // namespace
+
+TEST_CASE("DSD: an interrupted run goes on bit for bit: target encoder, adversary, augmentations and the latents' scale") {
+  const TemporaryDirectory folder;
+  const auto path = folder / "run.safetensors";
+  Cpu cpu(1);
+  const Weights<Teacher, Cpu> teacher(cpu, 7);
+  const auto whole = turns(cpu, teacher), begun = turns(cpu, teacher), resumed = turns(cpu, teacher);
+  const auto run = [&](Turns& trainer, Index steps) { run_training(trainer, Waves{}, {.steps = steps, .checkpoint = path, .report_every = 1}, [](const Progress&) {}); };
+  run(*whole, 6);
+  run(*begun, 3);
+  load_checkpoint(path, *resumed);
+  run(*resumed, 6);
+  CHECK(all_of(*resumed) == all_of(*whole));
+  Cpu two(2);
+  const Weights<Teacher, Cpu> same(two, 7);
+  const auto with_two = turns(two, same);
+  run(*with_two, 6);
+  CHECK(all_of(*with_two) == all_of(*whole));
+  std::string figures;
+  whole->for_each_figure([&](const char* name, double) { figures += name + std::string(" "); });
+  CHECK(figures == "effective_rank uncentred_rank smallest_deviation raw_rms reconstruction distillation velocity discriminator_loss ");
+}
+
+TEST_CASE("DSD: latents that a trained model encodes have the scale of those that diffusion learns") {
+  Cpu cpu(1);
+  using Plain = DSDObjective<SelfDistillation<>, Cpu>;
+  TrainOptions options = tiny_options();
+  options.ema1 = 0;  // the average is the weights
+  DSDTrainer<Small, Plain, Cpu> trainer(cpu, {}, options);
+  trainer.watch().every = 2;
+  for (int i = 0; i < 60; ++i) trainer.step(Waves{});
+  CHECK(trainer.watch().step == 59);
+  CHECK(trainer.watch().signs.rms == doctest::Approx(1).epsilon(1e-3));
+  CHECK(trainer.watch().raw_rms > 0);
+  CHECK(trainer.watch().reconstruction > 0);
+  std::vector<float> images(20 * 64);
+  for (Index i = 0; i < 20; ++i) Waves{}.load(i, false, images.data() + 64 * i);
+  auto ctx = trainer.run(trainer.ema1());
+  const auto z = trainer.model().encode(ctx, ops::input<Small::ImageShape>(ctx, std::span<const float>(images)));
+  std::vector<double> latents(std::size_t(z.size()));
+  ops::output(ctx, z, std::span(latents));
+  const auto signs = metrics::rank_signs(metrics::rows_of(std::span<const double>(latents), Small::latent_dim));
+  CHECK(signs.rms == doctest::Approx(1).epsilon(0.2));  // an average over batches, of weights that move
+}
+
+TEST_CASE("DSD: an alarm ends a training whose latents collapse, and says of what") {
+  Cpu cpu(1);
+  DSDTrainer<Small, DSDObjective<SelfDistillation<>, Cpu>, Cpu> trainer(cpu, {}, tiny_options());
+  trainer.watch().alarm = 5.5;  // of 5
+  trainer.watch().every = 3;
+  check_error([&] { trainer.step(Waves{}); }, "collapse", {"step 1", "of 5", "5.5"});
+  CHECK(trainer.step(Waves{}).step == 2);  // not looked at
+}
+
+TEST_CASE("DSD's objective refuses what means nothing") {
+  Cpu cpu(1);
+  using Plain = DSDObjective<SelfDistillation<>, Cpu>;
+  const auto refused = [&](auto change, std::initializer_list<std::string_view> words) {
+    Plain o;
+    change(o);
+    check_error([&] { o.validate(); }, "objective-options", words);
+  };
+  refused([](Plain& o) { o.distillation_weight = -1; }, {"distillation_weight", "-1"});
+  refused([](Plain& o) { o.noise = std::nan(""); }, {"noise", "nan"});
+  refused([](Plain& o) { o.view.mask = 1.5; }, {"view.mask", "1.5"});
+  refused([](Plain& o) { o.view.shift = 0.6; }, {"view.shift", "0.6"});
+  refused([](Plain& o) { o.label_dropout = 2; }, {"label_dropout", "2"});
+  refused([](Plain& o) { o.t_epsilon = 0; }, {"t_epsilon", "0"});
+  refused([](Plain& o) { o.perceptual_weight = 1; }, {"perceptual_weight is 1", "no distance"});
+  refused([](Plain& o) { o.alignment_weight = 1; }, {"alignment_weight is 1", "no teacher"});
+  refused([](Plain& o) { o.adversarial_from = -1; }, {"adversarial_from", "-1"});
+  TrainOptions options;
+  options.ema1_rises = true;
+  check_error([&] { options.validate(); }, "train-options", {"ema1", "total_steps"});
+  options.total_steps = 10, options.ema1 = 0.9;
+  CHECK(options.ema1_at(0) == doctest::Approx(0.9));
+  CHECK(options.ema1_at(5) == doctest::Approx(0.95));
+  CHECK(options.ema1_at(10) == 1);
+}
+
+namespace {
+/// A model that is asked for nothing but what it predicts: by hand.
+double mean_square(const std::vector<double>& a) {
+  double sum = 0;
+  for (const double v : a) sum += v * v;
+  return sum / double(a.size());
+}
+}  // namespace
+
+TEST_CASE("the velocity's loss is the clean latent's, weighted by 1 / (1 - t)^2") {
+  // v = (f - z_t) / (1 - t): with one latent on both branches, to the last digits.
+  for (const double t : {0.0, 0.1, 0.5, 0.9, 0.949}) {
+    std::vector<double> z(16), e(16), f(16), by_velocity(16), by_clean(16);
+    for (std::size_t i = 0; i < 16; ++i) {
+      z[i] = std::sin(double(i)), e[i] = std::cos(1.3 * double(i)), f[i] = std::sin(0.7 * double(i) + 1);
+      const double z_t = t * z[i] + (1 - t) * e[i];
+      const Conversion c = convert(Space::x, Space::v, t);
+      by_velocity[i] = c.output * f[i] + c.z * z_t - (z[i] - e[i]);
+      by_clean[i] = f[i] - z[i];
+    }
+    CHECK(mean_square(by_velocity) == doctest::Approx(loss_weight(Space::x, Space::v, t) * mean_square(by_clean)).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("latent variance suppression: the best denoiser's velocity loss on Gaussian latents is pi / 2 times the sum of their deviations") {
+  // Wang and Zhang, section 3: the part of the loss that no denoiser can take away. For z ~ N(mu, s^2) it is, at time t, s^2 / (t^2 s^2 + (1 - t)^2).
+  const auto loss = [](double s) {
+    double sum = 0;
+    const int n = 200'000;  // midpoints
+    for (int i = 0; i < n; ++i) {
+      const double t = (i + 0.5) / n;
+      sum += s * s / (t * t * s * s + (1 - t) * (1 - t)) / n;
+    }
+    return sum;
+  };
+  const double half_pi = 1.57079632679489661923;
+  for (const double s : {0.1, 0.5, 1.0, 3.0}) CHECK(loss(s) == doctest::Approx(half_pi * s).epsilon(1e-6));
+  // By numbers drawn: ||v - (z - e)||^2 of the best f, E[z | z_t].
+  const Random random{3, Stream::user, 0};
+  double sum = 0;
+  const std::array<double, 2> s{0.5, 2};
+  const std::uint64_t n = 400'000;
+  for (std::uint64_t i = 0; i < n; ++i) {
+    const double t = (double(i) + 0.5) / double(n);
+    for (std::uint64_t k = 0; k < 2; ++k) {
+      const double z = 0.3 + s[k] * random.normal(4 * i + 2 * k), e = random.normal(4 * i + 2 * k + 1), z_t = t * z + (1 - t) * e;
+      const double d = t * t * s[k] * s[k] + (1 - t) * (1 - t), f = 0.3 + t * s[k] * s[k] / d * (z_t - t * 0.3);
+      const double v = (f - z_t) / (1 - t);
+      sum += (v - (z - e)) * (v - (z - e)) / double(n);
+    }
+  }
+  CHECK(sum == doctest::Approx(half_pi * (s[0] + s[1])).epsilon(0.01));
+}
+
+TEST_CASE("rank differentiation: clean latents are a low-pass filter of the target, velocities a high-pass one near the data") {
+  // Covariance eigenvalues 4, 1, 1/4, 1/16 and the best denoiser: f has t^2 l^2 / D, v + e has t^2 l (l + 1) / D, D = t^2 l + (1 - t)^2.
+  const std::array<double, 4> l{4, 1, 0.25, 0.0625};
+  const auto rank = [&](double t, bool velocity, bool by_singular) {
+    std::vector<double> out;
+    for (const double v : l) {
+      const double d = t * t * v + (1 - t) * (1 - t), e = t < 0 ? v : velocity ? t * t * v * (v + 1) / d : t * t * v * v / d;
+      out.push_back(by_singular ? std::sqrt(e) : e);
+    }
+    return metrics::effective_number(out);
+  };
+  CHECK(rank(-1, false, true) == doctest::Approx(3.117).epsilon(2e-4));
+  CHECK(rank(-1, false, false) == doctest::Approx(2.063).epsilon(3e-4));
+  const struct { double t, f, v, f_squared, v_squared; } rows[] = {{0.25, 2.169, 2.679, 1.350, 1.599}, {0.5, 2.504, 3.117, 1.598, 2.063}, {0.75, 2.902, 3.597, 1.903, 2.785}, {0.9, 3.080, 3.774, 2.035, 3.176}};
+  for (const auto& row : rows) {
+    CHECK(rank(row.t, false, true) == doctest::Approx(row.f).epsilon(3e-4));
+    CHECK(rank(row.t, true, true) == doctest::Approx(row.v).epsilon(3e-4));
+    CHECK(rank(row.t, false, false) == doctest::Approx(row.f_squared).epsilon(4e-4));
+    CHECK(rank(row.t, true, false) == doctest::Approx(row.v_squared).epsilon(4e-4));
+  }
+}
