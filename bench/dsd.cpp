@@ -45,7 +45,7 @@ BENCHMARK(use<Model::Encode>)->Name("encode")->Unit(benchmark::kMillisecond)->Us
 BENCHMARK(use<Model::Decode>)->Name("decode")->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(use<Model::Denoise>)->Name("denoise")->Unit(benchmark::kMillisecond)->UseRealTime();
 
-// Two views are encoded, and one by the averaged weights; one is decoded, one denoised. A backward pass counts as two forward ones. Of the velocity head only what it has of its own.
+// Two views are encoded, and one by the averaged weights; one is decoded, one denoised. A backward pass counts as two forward ones; the velocity head is not counted.
 void training_step(benchmark::State& state) {
   Cpu cpu;
   using Objective = DSDObjective<SelfDistillation<>, Cpu>;

@@ -10,7 +10,9 @@
 #include <sfumato/metrics/effective_rank.hpp>
 #include <sfumato/metrics/knn_accuracy.hpp>
 
+#include <algorithm>
 #include <array>
+#include <span>
 
 namespace example {
 namespace {
@@ -43,6 +45,15 @@ template <class S, class Ctx> std::string probed(Ctx& run, const typename S::Mod
   return report;
 }
 
+/// Of f32 rows, token by token.
+metrics::RankSigns rank_of(std::span<const std::byte> latents, Index channels) {
+  metrics::RankSums sums(channels);
+  const std::span<const float> values(reinterpret_cast<const float*>(latents.data()), latents.size() / sizeof(float));
+  const std::size_t some = std::size_t(4096 * channels);
+  for (std::size_t first = 0; first < values.size(); first += some) sums.add(metrics::rows_of(values.subspan(first, std::min(some, values.size() - first)), channels));
+  return sums.signs();
+}
+
 template <class S> void encode(const Arguments& a) {
   using Model = typename S::Model;
   using Image = typename Model::ImageShape;
@@ -61,30 +72,28 @@ template <class S> void encode(const Arguments& a) {
     Run<B, E> run(workspace, weights.values());
     io::RowsWriter rows(a.out, {{"latents", io::Dtype::f32, {Model::tokens, Model::latent_dim}}, {"labels", io::Dtype::i32, {}}},
                         {{"model", a.model}, {"weights", detail::fingerprint(weights)}, {"images", text(source.size(), ", ", a.split, ", ", std::filesystem::absolute(fashion_or_bundled(a.data)).string())}});
-    const InterruptGuard guard;
-    CountLine line("encoded", source.size());
-    std::vector<float> latents;
-    std::vector<std::int32_t> labels;
-    metrics::RankSums sums(Model::latent_dim);
-    while (rows.done() < source.size() && !InterruptGuard::interrupted()) {
-      const Index first = rows.done(), n = std::min(a.batch, source.size() - first);
-      labels.resize(std::size_t(n));
-      latents.resize(std::size_t(n * Model::LatentShape::row));
-      const auto images = ops::input_from<Image>(run, n, [&](E* out) {
-        for (Index b = 0; b < n; ++b) labels[std::size_t(b)] = source.load(first + b, false, out + b * Image::row);
-      });
-      ops::output(run, weights.model().encode(run, images), std::span(latents));
-      sums.add(metrics::rows_of(std::span<const float>(latents), Model::latent_dim));
-      rows.append(std::array{std::as_bytes(std::span(latents)), std::as_bytes(std::span(labels))});
-      line(rows.done());
+    {
+      const InterruptGuard guard;
+      CountLine line("encoded", source.size());
+      std::vector<float> latents;
+      std::vector<std::int32_t> labels;
+      while (rows.done() < source.size() && !InterruptGuard::interrupted()) {
+        const Index first = rows.done(), n = std::min(a.batch, source.size() - first);
+        labels.resize(std::size_t(n));
+        latents.resize(std::size_t(n * Model::LatentShape::row));
+        const auto images = ops::input_from<Image>(run, n, [&](E* out) {
+          for (Index b = 0; b < n; ++b) labels[std::size_t(b)] = source.load(first + b, false, out + b * Image::row);
+        });
+        ops::output(run, weights.model().encode(run, images), std::span(latents));
+        rows.append(std::array{std::as_bytes(std::span(latents)), std::as_bytes(std::span(labels))});
+        line(rows.done());
+      }
     }
     check(rows.done() == source.size(), "interrupted", a.out, ": stopped after ", rows.done(), " of ", source.size(), " images; the same command goes on");
+    const metrics::RankSigns signs = rank_of(rows.mapped()[0].bytes(), Model::latent_dim);  // of all rows, those of an earlier run too
     rows.commit({});
-    std::printf("%lld images; wrote %s\n", static_cast<long long>(source.size()), a.out.c_str());
-    if (sums.samples() > 1) {
-      const auto signs = sums.signs();
-      std::printf("effective rank of the latents' %d channels: %.2f (uncentred %.2f), deviations %.3f to %.3f\n", Model::latent_dim, signs.eigenvalues, signs.uncentred, signs.smallest_deviation, signs.largest_deviation);
-    }
+    std::printf("%lld images; wrote %s\neffective rank of the latents' %d channels: %.2f (uncentred %.2f), deviations %.3f to %.3f\n", static_cast<long long>(source.size()), a.out.c_str(), Model::latent_dim, signs.eigenvalues,
+                signs.uncentred, signs.smallest_deviation, signs.largest_deviation);
     if constexpr (!S::official) {
       if (a.probe.empty()) return;
       const auto train_images = images_of(io::Split::train), test_images = images_of(io::Split::test);

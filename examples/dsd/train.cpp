@@ -30,6 +30,7 @@ struct Arguments : TrainingArguments, DataArguments, AdversarialArguments {
 template <class S> void train(Arguments a) {
   a.validate(a.resume);
   check(a.time_weight == "one" || a.time_weight == "velocity", "options", "--time-weight is one or velocity, found '", a.time_weight, "'");
+  check(!a.train.ema1_rises || a.train.schedule != Schedule::constant, "options", "--ema1-rises needs a schedule that ends, such as --cosine");
   check(std::isfinite(a.alarm) && a.alarm >= 0, "options", "--alarm must be finite and not negative, found ", a.alarm);
   for (const auto& [weight, file, what] : {std::tuple{a.perceptual_weight, &a.perceptual, "--perceptual-weights, or --perceptual 0"}, {a.alignment, &a.teacher, "--teacher, or --alignment 0"}, {a.adversarial_weight, &a.network, "--network, or --adversarial 0"}})
     check(weight == 0 || !file->empty(), "options", what, ", is needed");
@@ -96,7 +97,7 @@ void add_train(CLI::App& app) {
   command->add_option("--perceptual", a->perceptual_weight, "weight of the perceptual distance")->capture_default_str();
   add_adversarial_options(*command, *a, "safetensors of the network that the adversary sees by: the teacher's of fashion, or DINO's ViT-S/8");
   command->add_option("--distillation", a->distillation, "weight of self-distillation (lambda)")->capture_default_str();
-  command->add_option("--time-weight", a->time_weight, "of self-distillation at time t: one, or velocity (1 / (1 - t)^2)")->capture_default_str();
+  command->add_option("--time-weight", a->time_weight, "of self-distillation at time t: one, or velocity (1 / (1 - t)^2, which is 20 on average: --distillation wants to be as much less)")->capture_default_str();
   command->add_option("--velocity", a->velocity, "weight of the velocity head's loss, which moves that head alone")->capture_default_str();
   command->add_option("--classification", a->classification, "weight of a classifier on the encoder's tokens")->capture_default_str();
   command->add_option("--alignment", a->alignment, "weight of an early block's alignment with the teacher")->capture_default_str();

@@ -35,8 +35,8 @@ struct Arguments {
 /// What one of the designs did, by seed and evaluation.
 struct Curve {
   std::string name;
-  std::vector<std::vector<metrics::RankSigns>> latents = {};
-  std::vector<std::vector<double>> raw_rms = {}, psnr = {};
+  std::vector<std::vector<metrics::RankSigns>> latents = {}, raw = {};  ///< normed, and as the latent head gives them
+  std::vector<std::vector<double>> psnr = {};
 };
 
 struct Setting {
@@ -46,21 +46,24 @@ struct Setting {
   const std::vector<float>& unseen;  ///< (held_out, 1, 28, 28)
 };
 
-/// Latents of unseen images, each channel at variance 1 over all of them, as diffusion sees them; and their reconstructions.
+/// Latents of unseen images, each channel at variance 1 over all of them, as diffusion sees them, and as the latent head gives them; and their reconstructions.
 template <class T> void measure(const Setting& s, T& trainer, Curve& into) {
   auto run = trainer.run(trainer.weights());
   const Model& model = trainer.model();
   const auto images = ops::input<Model::ImageShape>(run, s.unseen);
-  const auto latents = ops::batch_norm(run, model.latent_head(run, model.features(run, images)), 1e-5);
-  std::vector<double> z(std::size_t(latents.normed.size())), taken(2 * Model::latent_dim), made(s.unseen.size());
-  ops::output(run, latents.normed, std::span(z));
-  ops::output(run, latents.statistics, std::span(taken));
-  ops::output(run, model.decode(run, latents.normed), std::span(made));
-  into.latents.back().push_back(metrics::rank_signs(metrics::rows_of(std::span<const double>(z), Model::latent_dim)));
-  double variance = 0, square = 0;
-  for (std::size_t c = 0; c < Model::latent_dim; ++c) variance += 1 / (taken[Model::latent_dim + c] * taken[Model::latent_dim + c]) / Model::latent_dim;
+  const auto given = model.latent_head(run, model.features(run, images));
+  const auto normed = ops::batch_norm(run, given, 1e-5).normed;
+  const auto signs_of = [&](const auto& latents) {
+    std::vector<double> values(std::size_t(latents.size()));
+    ops::output(run, latents, std::span(values));
+    return metrics::rank_signs(metrics::rows_of(std::span<const double>(values), Model::latent_dim));
+  };
+  into.latents.back().push_back(signs_of(normed));
+  into.raw.back().push_back(signs_of(given));
+  std::vector<double> made(s.unseen.size());
+  ops::output(run, model.decode(run, normed), std::span(made));
+  double square = 0;
   for (std::size_t i = 0; i < made.size(); ++i) square += std::pow(made[i] - double(s.unseen[i]), 2) / double(made.size());
-  into.raw_rms.back().push_back(std::sqrt(variance));
   into.psnr.back().push_back(10 * std::log10(4 / square));
 }
 
@@ -68,15 +71,15 @@ template <class Design> void run_one(const Setting& s, Curve& curve, double weig
   using Objective = DSDObjective<Design, B>;
   Objective objective{.distillation_weight = weight, .velocity_weight = 0, .view = view};
   DSDTrainer<Model, Objective, B> trainer(s.device, objective, {.batch = s.a.batch, .learning_rate = s.a.rate, .clip = 1, .ema1 = s.a.decay, .ema2 = s.a.decay, .seed = seed}, {.beta1 = 0.9, .beta2 = 0.95, .weight_decay = 0});
-  for (auto* of : {&curve.raw_rms, &curve.psnr}) of->emplace_back();
-  curve.latents.emplace_back();
+  for (auto* of : {&curve.latents, &curve.raw}) of->emplace_back();
+  curve.psnr.emplace_back();
   measure(s, trainer, curve);
   for (Index step = s.a.every; step <= s.a.steps; step += s.a.every) {
     train(trainer, s.train, {.steps = step}, text(curve.name, ", seed ", seed));
     measure(s, trainer, curve);
-    const auto& signs = curve.latents.back().back();
-    std::printf("seed %d, step %4lld: %-24s rank %5.2f (uncentred %5.2f, of raw deviation %6.3f), PSNR %5.2f dB\n", int(seed), static_cast<long long>(step), curve.name.c_str(), signs.eigenvalues, signs.uncentred,
-                curve.raw_rms.back().back(), curve.psnr.back().back());
+    const auto &signs = curve.latents.back().back(), &raw = curve.raw.back().back();
+    std::printf("seed %d, step %4lld: %-24s rank %5.2f (before norming: uncentred %5.2f, RMS %6.3f), PSNR %5.2f dB\n", int(seed), static_cast<long long>(step), curve.name.c_str(), signs.eigenvalues, raw.uncentred,
+                raw.rms, curve.psnr.back().back());
     std::fflush(stdout);
   }
 }
@@ -111,8 +114,8 @@ void save(const Arguments& a, const Curves& curves) {  // so far: a run may be s
   for (const Curve& c : curves)
     for (std::size_t k = 0; k < c.latents.size(); ++k)
       for (std::size_t at = 0; at < c.latents[k].size(); ++at) {
-        const auto& s = c.latents[k][at];
-        csv += text(c.name, ",", k, ",", Index(at) * a.every, ",", s.eigenvalues, ",", s.singular_values, ",", s.uncentred, ",", s.smallest_deviation, ",", c.raw_rms[k][at], ",", c.psnr[k][at], "\n");
+        const auto &s = c.latents[k][at], &raw = c.raw[k][at];
+        csv += text(c.name, ",", k, ",", Index(at) * a.every, ",", s.eigenvalues, ",", s.singular_values, ",", raw.uncentred, ",", raw.smallest_deviation, ",", raw.rms, ",", c.psnr[k][at], "\n");
       }
   write_text(std::filesystem::path(a.out) / "results.csv", csv);
 }
@@ -132,12 +135,12 @@ void draw(const Arguments& a, const Curves& curves) {
 }
 std::string report_of(const Arguments& a, const Curves& curves) {
   const std::size_t last = std::size_t(a.steps / a.every), early = 1;
-  std::string out = text(a.seeds, " seeds, ", a.steps, " steps of ", a.batch, "; latents of ", held_out, " unseen images, mean (lowest to highest)\n", std::string(24, ' '), "  rank after ", a.every, " steps    rank at the end         uncentred  raw RMS   PSNR\n");
+  std::string out = text(a.seeds, " seeds, ", a.steps, " steps of ", a.batch, "; latents of ", held_out, " unseen images, mean (lowest to highest); uncentred rank and RMS are of latents before they are normed\n", std::string(24, ' '), "  rank after ", a.every, " steps    rank at the end         uncentred      RMS   PSNR\n");
   for (const Curve& c : curves) {
     char line[160];
-    double uncentred = 0;
-    for (const auto& seed : c.latents) uncentred += seed[last].uncentred / double(c.latents.size());
-    std::snprintf(line, sizeof line, "%-24s  %-22s  %-22s  %9.2f  %7.3f  %5.2f dB\n", c.name.c_str(), spread(ranks(c), early).c_str(), spread(ranks(c), last).c_str(), uncentred, mean_of(c.raw_rms, last), mean_of(c.psnr, last));
+    double uncentred = 0, rms = 0;
+    for (const auto& seed : c.raw) uncentred += seed[last].uncentred / double(c.raw.size()), rms += seed[last].rms / double(c.raw.size());
+    std::snprintf(line, sizeof line, "%-24s  %-22s  %-22s  %9.2f  %7.3f  %5.2f dB\n", c.name.c_str(), spread(ranks(c), early).c_str(), spread(ranks(c), last).c_str(), uncentred, rms, mean_of(c.psnr, last));
     out += line;
   }
   return out;
@@ -150,6 +153,7 @@ void verify(const Arguments& a, const Curves& curves) {
     check(rank(naive, last) < 1.3, "diagnosis", "seed ", k, ": naive training ended at an effective rank of ", rank(naive, last), ", expected a collapse below 1.3");
     check(rank(stopped, early) > 2 * rank(naive, early), "diagnosis", "seed ", k, ": the stop-gradient alone was at ", rank(stopped, early), " after ", a.every, " steps, expected more than twice the naive ", rank(naive, early));
     check(rank(stopped, last) < 3, "diagnosis", "seed ", k, ": the stop-gradient alone ended at ", rank(stopped, last), ", expected a collapse below 3");
+    check(rank(clean, last) > rank(stopped, last), "diagnosis", "seed ", k, ": with clean latents predicted the rank ended at ", rank(clean, last), ", expected more than the stop-gradient alone's ", rank(stopped, last));
     check(rank(whole, last) >= 8 && rank(whole, last) > 0.8 * rank(alone, last), "diagnosis", "seed ", k, ": the whole method ended at ", rank(whole, last), ", expected 8 and four fifths of reconstruction alone, ", rank(alone, last));
     check(curves[whole].psnr[k][last] > curves[alone].psnr[k][last] - 2, "diagnosis", "seed ", k, ": the whole method reconstructs at ", curves[whole].psnr[k][last], " dB, expected 2 less at most than ", curves[alone].psnr[k][last]);
   }

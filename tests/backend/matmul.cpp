@@ -100,23 +100,25 @@ TEST_CASE_TEMPLATE("matmul of nothing", T, float, double, bf16) {
 
 #if !defined(SFUMATO_TEST_CUDA)  // libraries choose other algorithms for other shapes
 TEST_CASE_TEMPLATE("a row's product does not depend on the rows around it", T, float, double, bf16) {
-  const Index n = 75, k = 500, most = 230;
-  const auto a = values<T>(most * k, 1), b = values<T>(n * k, 2);
-  for (const SimdLevel level : levels()) {
-    Cpu cpu(2, level);
-    Vector<T> whole(static_cast<std::size_t>(most * n));
-    const auto product = [&](Index first, Index m, T* c) {
-      Fast::matmul(cpu, MatmulShape{m, n, k, k, 1, 1, k, n}, a.data() + first * k, b.data(), c, false, nullptr,
-                   Activation::none);
-    };
-    product(0, most, whole.data());
-    for (const Index m : {1, 2, 11, 13, 48, 100}) {
-      const Index first = most - m - 3;
-      Vector<T> part(static_cast<std::size_t>(m * n));
-      product(first, m, part.data());
-      check_equal_bits(part, Vector<T>(whole.begin() + first * n, whole.begin() + (first + m) * n),
-                       "rows " + std::to_string(m));
+  const Index k = 500, most = 230;
+  const auto a = values<T>(most * k, 1);
+  for (const SimdLevel level : levels())
+    for (const Index n : {3, 7, 12, 16, 31, 75}) {  // one panel of columns at some of the levels, and several
+      const auto b = values<T>(n * k, 2);
+      Cpu cpu(2, level);
+      Vector<T> whole(static_cast<std::size_t>(most * n));
+      const auto product = [&](Index first, Index m, T* c) {
+        Fast::matmul(cpu, MatmulShape{m, n, k, k, 1, 1, k, n}, a.data() + first * k, b.data(), c, false, nullptr,
+                     Activation::none);
+      };
+      product(0, most, whole.data());
+      for (const Index m : {1, 2, 11, 13, 48, 100}) {
+        const Index first = most - m - 3;
+        Vector<T> part(static_cast<std::size_t>(m * n));
+        product(first, m, part.data());
+        check_equal_bits(part, Vector<T>(whole.begin() + first * n, whole.begin() + (first + m) * n),
+                         "rows " + std::to_string(m) + " of " + std::to_string(n));
+      }
     }
-  }
 }
 #endif

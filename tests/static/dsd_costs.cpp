@@ -1,4 +1,4 @@
-// DSD's published sizes by their parameters (arXiv 2511.14716, table 1), of which the paper says no more: within 2 %. What one pass costs, by hand.
+// DSD's published sizes by their parameters (arXiv 2511.14716, abstract), of which no more is known: within 2 %. What one pass costs, by hand.
 #include <sfumato/autodiff/count.hpp>
 #include <sfumato/models/dsd.hpp>
 
@@ -18,7 +18,8 @@ constexpr Index block(Index d) { return 12 * d * d * tokens + 2 * tokens * token
 constexpr Index head(Index d) { return block(d) + 6 * d * d + 2 * d * d + tokens * d * 16; }
 template <class Model> constexpr bool costs(Index d, Index depth) {
   return Model::width == d && Model::depth == depth && cost_of<typename Model::Encode>(1).macs == tokens * d * (768 + 16) + depth * block(d) && cost_of<typename Model::Decode>(1).macs == tokens * d * (16 + 768) + depth * block(d) &&
-         cost_of<typename Model::Denoise>(1).macs == tokens * d * 16 + 256 * d + d * d + depth * block(d) + head(d);
+         cost_of<typename Model::Denoise>(1).macs == tokens * d * 16 + 256 * d + d * d + depth * block(d) + head(d) &&
+         cost_of<Model>(1).macs == cost_of<typename Model::Encode>(1).macs + cost_of<typename Model::Decode>(1).macs + cost_of<typename Model::Denoise>(1).macs;
 }
 static_assert(costs<DSD_42M<>>(448, 13) && costs<DSD_118M<>>(768, 13) && costs<DSD_B<>>(960, 15));
 

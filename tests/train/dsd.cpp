@@ -35,15 +35,9 @@ std::vector<double> pictures(std::size_t n) {
 
 namespace {
 
-/// Terms, each alone with weight 1.
-struct Term {
-  const char* name;
-  void (*choose)(double& reconstruction, double& perceptual, double& distillation, double& velocity, double& classes, double& alignment, double& self_alignment);
-};
-
 using Perceptual = FeatureDistance<Teacher, Reference, double, 0>;
 template <class Design, class Distance = Perceptual, class Of = Teacher> using ObjectiveOf = DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, Distance, Of>;
-constexpr std::array<const char*, 7> term_names{"reconstruction", "perceptual", "distillation", "velocity head", "classification", "alignment", "self-alignment"};
+constexpr std::array<const char*, 8> term_names{"reconstruction", "perceptual", "adversarial", "distillation", "velocity head", "classification", "alignment", "self-alignment"};
 template <class O> void weigh(O& o, std::size_t only, double weight = 1) {
   double* const weights[] = {&o.reconstruction_weight, &o.perceptual_weight, &o.distillation_weight, &o.velocity_weight, &o.class_weight, &o.alignment_weight, &o.self_alignment_weight};
   for (std::size_t i = 0; i < 7; ++i) *weights[i] = i == only ? weight : 0;
@@ -71,6 +65,7 @@ struct Bench {
   Reference device;
   Weights<Whole, Reference, double> weights{device, 5}, averaged{device, 6};
   Weights<Teacher, Reference, double> teacher{device, 7};
+  Weights<Discriminator<Teacher, 3, 0>, Reference, double> watcher{device, 8};
   std::vector<double> x = pictures(3);
   std::vector<int> labels{0, 2, 1};
 
@@ -123,18 +118,24 @@ template <class Design> std::string routes() {
   for (std::size_t i = 0; i < term_names.size(); ++i) out += "---|";
   std::vector<std::vector<double>> gradients;
   for (std::size_t term = 0; term < term_names.size(); ++term) {
-    // What is not asked must not be given: a distance and a teacher only where their terms are.
-    if (term == 1) {
+    if (term == 2) {
+      using Watcher = Discriminator<Teacher, 3, 0>;
+      auto o = bench.objective<DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, None, None, AdversarialLoss<Watcher, Reference, double>>>();
+      weigh(o, 7);  // none of the others
+      o.adversary = {&bench.teacher, &bench.watcher.model(), &bench.watcher.values()};
+      o.adaptive_weight = 1;
+      gradients.push_back(bench.gradient(o));
+    } else if (term == 1) {
       auto o = bench.objective<DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, Perceptual>>();
       weigh(o, term);
       gradients.push_back(bench.gradient(o));
-    } else if (term == 5) {
+    } else if (term == 6) {
       auto o = bench.objective<DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, None, Teacher>>();
-      weigh(o, term);
+      weigh(o, term - 1);
       gradients.push_back(bench.gradient(o));
     } else {
       auto o = bench.objective<DSDObjective<Design, Reference, double>>();
-      weigh(o, term);
+      weigh(o, term > 2 ? term - 1 : term);
       gradients.push_back(bench.gradient(o));
     }
   }
@@ -191,6 +192,15 @@ TEST_CASE("DSD: gradients of the whole loss are those of central differences") {
   };
   // Central differences see the target move only where its gradient flows: with averaged weights it does not.
   check_all(std::type_identity<ObjectiveOf<SelfDistillation<Space::x, Target::averaged, false, Waive<rule::detached_velocity>>>>{}, "latent_head.bias");  // batch norm takes it out
+  // And the target moves where its gradient does flow. Without the velocity's loss, whose own target is stopped; its head is seen apart.
+  auto o = bench.objective<ObjectiveOf<SelfDistillation<Space::v, Target::flowing, false, Waive<rule::latent_variance>, Waive<rule::rank_differentiation>, Waive<rule::detached_velocity>>>>();
+  o.velocity_weight = 0, o.perceptual_weight = 0.5, o.distillation_weight = 0.7, o.class_weight = 0.3, o.alignment_weight = 0.2, o.self_alignment_weight = 0.6;
+  check_model_gradient<Whole>([&](auto& ctx, const Whole& model) {
+    const std::vector<double> times{0.1, 0.5, 0.8};
+    const auto z = ops::input<Whole::LatentShape>(ctx, std::span<const double>(bench.x).first(std::size_t(3 * Whole::LatentShape::row)));
+    const auto velocity = model.template velocity_of<false>(ctx, z, model.denoised(ctx, z, times, bench.labels));
+    return ops::combine(ctx, 1, o.loss(ctx, model, ops::input<Whole::ImageShape>(ctx, std::span<const double>(bench.x)), bench.labels), 0.3, ops::mean_all(ctx, ops::multiply(ctx, velocity, velocity)));
+  }, 1e-7, "latent_head.bias");
 }
 
 TEST_CASE("DSD: a target that flows sends the encoder another gradient, and the diffusion head the same") {
@@ -209,6 +219,73 @@ TEST_CASE("DSD: a target that flows sends the encoder another gradient, and the 
     const std::string name = part.name;
     CHECK(bench.reaches(difference, part) == (name == "trunk" || name == "image embedding, encode mode" || name == "last norm" || name == "latent head"));
   }
+}
+
+TEST_CASE("DSD: self-distillation and the velocity's loss are what they say, worked out from the model's own parts") {
+  Bench bench;
+  Workspace<Reference> workspace(bench.device);
+  const auto same = [&]<class Design>(std::type_identity<Design>, DistillationWeight by) {
+    auto o = bench.objective<DSDObjective<Design, Reference, double>>();
+    weigh(o, 2);
+    o.view = {.mask = 0};
+    o.label_dropout = 0;
+    o.time_weight = by;
+    Tape<Reference, double> tape(workspace);
+    Record<Reference, double> ctx(tape, bench.weights.values(), nullptr, StepRandom{3, 1, 0});
+    const auto images = ops::input<Whole::ImageShape>(ctx, std::span<const double>(bench.x));
+    const auto numbers = [&](const auto& value) {
+      std::vector<double> out(std::size_t(value.size()));
+      ops::output(ctx, value, std::span(out));
+      return out;
+    };
+    const Whole& model = bench.weights.model();
+    const auto latents = [&](auto& c) { return ops::batch_norm(c, model.latent_head(c, model.features(c, images)), 1e-5).normed; };
+    auto frozen = ctx.frozen(bench.averaged.values());
+    const auto times = detail::drawn_times<UniformBetween<std::ratio<0>, std::ratio<19, 20>>>(ctx, 3);
+    const std::span<const double> t{times.data(), times.size()};
+    const auto z1 = numbers(latents(ctx)), z2 = Design::target == Target::averaged ? numbers(latents(frozen)) : z1;
+    const auto e = numbers(ops::normal<Whole::LatentShape>(ctx, 3, detail::stream(ctx, Stream::noise), 0));
+    std::vector<double> z(z1.size());
+    const std::size_t row = z.size() / 3;
+    for (std::size_t i = 0; i < z.size(); ++i) z[i] = t[i / row] * z1[i] + (1 - t[i / row]) * e[i];
+    const auto noisy = ops::input<Whole::LatentShape>(ctx, std::span<const double>(z));
+    const auto predicted = numbers(model(ctx, noisy, t, bench.labels)), velocity = numbers(model.template velocity_of<true>(ctx, noisy, model.denoised(ctx, noisy, t, bench.labels)));
+    double distillation = 0, of_velocity = 0;
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      const double at = t[i / row], wanted = Design::prediction == Space::x ? z2[i] : Design::prediction == Space::eps ? e[i] : z2[i] - e[i];
+      distillation += std::pow(predicted[i] - wanted, 2) * (by == DistillationWeight::one ? 1 : 1 / ((1 - at) * (1 - at))) / double(z.size());
+      of_velocity += std::pow(velocity[i] - (z2[i] - e[i]), 2) / double(z.size());
+    }
+    const auto loss = [&] { return numbers(o.loss(ctx, model, images, bench.labels))[0]; };
+    CHECK(loss() == doctest::Approx(distillation).epsilon(1e-12));
+    weigh(o, 3);
+    CHECK(loss() == doctest::Approx(of_velocity).epsilon(1e-12));
+    tape.clear();
+  };
+  same(std::type_identity<SelfDistillation<>>{}, DistillationWeight::one);
+  same(std::type_identity<SelfDistillation<>>{}, DistillationWeight::velocity);
+  same(std::type_identity<SelfDistillation<Space::x, Target::stopped>>{}, DistillationWeight::one);
+  same(std::type_identity<SelfDistillation<Space::v, Target::averaged, true, Waive<rule::rank_differentiation>>>{}, DistillationWeight::one);
+  same(std::type_identity<SelfDistillation<Space::eps, Target::averaged, true, Waive<rule::rank_differentiation>>>{}, DistillationWeight::one);
+}
+
+TEST_CASE("DSD: the last layer's gradient that weighs the adversary is the image head's") {
+  Bench bench;
+  Workspace<Reference> workspace(bench.device);
+  Tape<Reference, double> tape(workspace);
+  Array<Reference, double> gradients(bench.device, bench.weights.size());
+  Kernels<Reference>::fill(bench.device, gradients.size(), 0.0, gradients.data());
+  Record<Reference, double> ctx(tape, bench.weights.values(), gradients, StepRandom{3, 1, 0});
+  const Whole& model = bench.weights.model();
+  const auto seen = model.painted(ctx, ops::normal<Whole::LatentShape>(ctx, 3, {1, Stream::user}));
+  const auto made = model.pixels(ctx, seen), by = ops::input<Whole::ImageShape>(ctx, std::span<const double>(bench.x));
+  const auto found = Whole::last_gradient(ctx, by, ops::stop_gradient(ctx, seen));
+  std::vector<double> of_formula(std::size_t(found.size())), all(std::size_t(bench.weights.size()));
+  ops::output(ctx, found, std::span(of_formula));
+  ctx.backward(ops::sum_all(ctx, ops::multiply(ctx, made, by)));
+  gradients.download(all);
+  const auto begin = all.begin() + model.image_head.weight.offset;
+  for (std::size_t i = 0; i < of_formula.size(); ++i) CHECK(of_formula[i] == doctest::Approx(begin[std::ptrdiff_t(i)]).epsilon(1e-10));
 }
 
 namespace {
@@ -253,26 +330,45 @@ TEST_CASE("DSD: an interrupted run goes on bit for bit: target encoder, adversar
   CHECK(figures == "effective_rank uncentred_rank smallest_deviation raw_rms reconstruction distillation velocity discriminator_loss ");
 }
 
-TEST_CASE("DSD: latents that a trained model encodes have the scale of those that diffusion learns") {
+TEST_CASE("DSD: latents that a trained model encodes have the scale of those that diffusion learns, of each of its weights by their own encoder") {
   Cpu cpu(1);
-  using Plain = DSDObjective<SelfDistillation<>, Cpu>;
-  TrainOptions options = tiny_options();
-  options.ema1 = 0;  // the average is the weights
-  DSDTrainer<Small, Plain, Cpu> trainer(cpu, {}, options);
-  trainer.watch().every = 2;
-  for (int i = 0; i < 60; ++i) trainer.step(Waves{});
-  CHECK(trainer.watch().step == 59);
-  CHECK(trainer.watch().signs.rms == doctest::Approx(1).epsilon(1e-3));
-  CHECK(trainer.watch().raw_rms > 0);
-  CHECK(trainer.watch().reconstruction > 0);
   std::vector<float> images(20 * 64);
   for (Index i = 0; i < 20; ++i) Waves{}.load(i, false, images.data() + 64 * i);
-  auto ctx = trainer.run(trainer.ema1());
-  const auto z = trainer.model().encode(ctx, ops::input<Small::ImageShape>(ctx, std::span<const float>(images)));
-  std::vector<double> latents(std::size_t(z.size()));
-  ops::output(ctx, z, std::span(latents));
-  const auto signs = metrics::rank_signs(metrics::rows_of(std::span<const double>(latents), Small::latent_dim));
-  CHECK(signs.rms == doctest::Approx(1).epsilon(0.2));  // an average over batches, of weights that move
+  const auto check_scale = [&]<class Design>(std::type_identity<Design>) {
+    TrainOptions options = tiny_options();
+    options.ema1 = 0.97, options.ema2 = 0.9;
+    DSDTrainer<Small, DSDObjective<Design, Cpu>, Cpu> trainer(cpu, {}, options);
+    trainer.watch().every = 2;
+    for (int i = 0; i < 120; ++i) trainer.step(Waves{});
+    CHECK(trainer.watch().step == 119);
+    CHECK(trainer.watch().signs.rms == doctest::Approx(1).epsilon(1e-3));
+    CHECK(trainer.watch().raw_signs.rms > 0);
+    CHECK(trainer.watch().reconstruction > 0);
+    for (auto* of : {&trainer.weights(), &trainer.ema1(), &trainer.ema2()}) {
+      auto ctx = trainer.run(*of);
+      const auto z = trainer.model().encode(ctx, ops::input<Small::ImageShape>(ctx, std::span<const float>(images)));
+      std::vector<double> latents(std::size_t(z.size()));
+      ops::output(ctx, z, std::span(latents));
+      const auto signs = metrics::rank_signs(metrics::rows_of(std::span<const double>(latents), Small::latent_dim));
+      CHECK(signs.rms == doctest::Approx(1).epsilon(0.25));  // averages over batches, of weights that move
+    }
+  };
+  check_scale(std::type_identity<SelfDistillation<>>{});
+  check_scale(std::type_identity<SelfDistillation<Space::x, Target::stopped>>{});
+}
+
+TEST_CASE("DSD: latents that shrink to one point are seen before they are normed") {
+  Cpu cpu(1);
+  DSDTrainer<Small, DSDObjective<SelfDistillation<>, Cpu>, Cpu> trainer(cpu, {}, tiny_options());
+  std::vector<float> host(std::size_t(trainer.weights().size()));
+  trainer.weights().download(host);
+  for (const ParameterInfo& p : parameter_table(trainer.model()))
+    if (p.name.starts_with("latent_head."))
+      for (Index i = 0; i < p.size; ++i) host[std::size_t(p.offset + i)] = p.name.ends_with("bias") ? 1.0f : 1e-2f * host[std::size_t(p.offset + i)];
+  trainer.weights().upload(host);
+  trainer.step(Waves{});
+  CHECK(trainer.watch().raw_signs.uncentred < 1.1);
+  CHECK(trainer.watch().signs.eigenvalues > 1.5);
 }
 
 TEST_CASE("DSD: an alarm ends a training whose latents collapse, and says of what") {
@@ -301,6 +397,15 @@ TEST_CASE("DSD's objective refuses what means nothing") {
   refused([](Plain& o) { o.perceptual_weight = 1; }, {"perceptual_weight is 1", "no distance"});
   refused([](Plain& o) { o.alignment_weight = 1; }, {"alignment_weight is 1", "no teacher"});
   refused([](Plain& o) { o.adversarial_from = -1; }, {"adversarial_from", "-1"});
+  {
+    DSDObjective<SelfDistillation<Space::v, Target::stopped, true, Waive<rule::rank_differentiation>>, Cpu> o;
+    o.time_weight = DistillationWeight::velocity;
+    check_error([&] { o.validate(); }, "objective-options", {"time_weight", "found v"});
+  }
+  Plain unseen;
+  unseen.self_alignment_weight = 1;
+  DSDTrainer<Small, Plain, Cpu> trainer(cpu, unseen, tiny_options());
+  check_error([&] { trainer.step(Waves{}); }, "objective-options", {"self_alignment_weight is 1", "no SelfAlignment"});
   TrainOptions options;
   options.ema1_rises = true;
   check_error([&] { options.validate(); }, "train-options", {"ema1", "total_steps"});
@@ -311,7 +416,6 @@ TEST_CASE("DSD's objective refuses what means nothing") {
 }
 
 namespace {
-/// A model that is asked for nothing but what it predicts: by hand.
 double mean_square(const std::vector<double>& a) {
   double sum = 0;
   for (const double v : a) sum += v * v;
@@ -335,7 +439,7 @@ TEST_CASE("the velocity's loss is the clean latent's, weighted by 1 / (1 - t)^2"
 }
 
 TEST_CASE("latent variance suppression: the best denoiser's velocity loss on Gaussian latents is pi / 2 times the sum of their deviations") {
-  // Wang and Zhang, section 3: the part of the loss that no denoiser can take away. For z ~ N(mu, s^2) it is, at time t, s^2 / (t^2 s^2 + (1 - t)^2).
+  // The part of the loss that no denoiser can take away, worked out for z ~ N(mu, s^2): it is, at time t, s^2 / (t^2 s^2 + (1 - t)^2).
   const auto loss = [](double s) {
     double sum = 0;
     const int n = 200'000;  // midpoints

@@ -43,8 +43,9 @@ class RankSums {
   template <class Matrix> void add(const Eigen::MatrixBase<Matrix>& rows) {
     check(rows.cols() == sum_.size(), "metric-width", "rows of ", rows.cols(), " channels, expected ", sum_.size());
     detail::check_finite(rows, "a representation");
+    if (rows.rows() == 0) return;
     const Eigen::MatrixXd x = rows.template cast<double>();
-    if (samples_ == 0 && x.rows() > 0) pivot_ = x.row(0).transpose();
+    if (samples_ == 0) pivot_ = x.row(0).transpose();
     const Eigen::MatrixXd moved = x.rowwise() - pivot_.transpose();  // so that no large numbers cancel
     sum_ += moved.colwise().sum().transpose();
     products_.noalias() += moved.transpose() * moved;

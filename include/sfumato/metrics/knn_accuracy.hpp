@@ -51,7 +51,7 @@ double knn_accuracy(const Eigen::MatrixBase<A>& train, std::span<const int> trai
       std::iota(order.begin(), order.end(), Index{0});
       std::partial_sort(order.begin(), order.begin() + std::ptrdiff_t(k), order.end(), [&](Index a, Index b) { return cosines(row, a) != cosines(row, b) ? cosines(row, a) > cosines(row, b) : a < b; });
       std::fill(votes.begin(), votes.end(), 0.0);
-      for (std::size_t i = 0; i < k; ++i) votes[std::size_t(train_labels[std::size_t(order[i])])] += std::exp(double(cosines(row, order[i])) / options.temperature);
+      for (std::size_t i = 0; i < k; ++i) votes[std::size_t(train_labels[std::size_t(order[i])])] += std::exp((double(cosines(row, order[i])) - double(cosines(row, order[0]))) / options.temperature);
       right += std::max_element(votes.begin(), votes.end()) - votes.begin() == test_labels[std::size_t(first + row)];
     }
   }

@@ -199,8 +199,7 @@ template <class Input, class Trunk, int LatentDim, class... Options> struct DSD 
     static constexpr void parameters(auto& self, auto&& visit) { visit("", self.model); }
     constexpr auto operator()(Count& count, Index batch) const { return model.on_symbols(count, Count::input<LatentShape>(batch)); }
   };
-  constexpr auto operator()(Count& count, Index batch) const { return on_symbols(count, encode(count, Count::input<ImageShape>(batch))); }
-  /// Of a noisy latent, then of its image.
+  constexpr auto operator()(Count& count, Index batch) const { return decode(count, on_symbols(count, encode(count, Count::input<ImageShape>(batch)))); }
   template <AnyValue Z> constexpr auto on_symbols(Count& count, const Z& z) const {
     const auto n = static_cast<std::size_t>(z.batch);
     return (*this)(count, z, std::span(static_cast<const double*>(nullptr), n), std::span(static_cast<const int*>(nullptr), n));
@@ -231,7 +230,7 @@ template <class Model> struct VelocityOf {
 };
 template <class Model> VelocityOf(const Model&) -> VelocityOf<Model>;
 
-/// The paper's sizes by their parameters, of which it says no more (section 1 and table 1): on 256 x 256 pixels in patches of 16, 16 values a latent token.
+/// The paper's sizes by their parameters, of which its abstract says no more: on 256 x 256 pixels in patches of 16, 16 values a latent token.
 template <int Width, int Depth, int NumHeads, class... Options> using DSDImageNet = DSD<ImagePatches<256, 3, 16, 1000>, Transformer<Width, Depth, LayerNorm, GELU, Heads<NumHeads>>, 16, Options...>;
 template <class... Options> using DSD_42M = DSDImageNet<448, 13, 7, Options...>;
 template <class... Options> using DSD_118M = DSDImageNet<768, 13, 12, Options...>;

@@ -57,7 +57,7 @@ enum class DistillationWeight { one, velocity };
 /// The online branch's view of an image.
 struct OnlineView {
   double mask = 0.5;    ///< patches are hidden, each with a probability drawn for its image from U(0, mask)
-  double shift = 0;     ///< the image is moved by up to this share of its side, each way
+  double shift = 0;     ///< the image is moved by up to this share of its side, each way; targets stay where they are
   double colour = 0;    ///< brightness is changed by U(-colour, colour) / 2, contrast by a factor U(1 - colour, 1 + colour)
 
   bool changes() const { return mask > 0 || shift > 0 || colour > 0; }
@@ -67,8 +67,8 @@ struct OnlineView {
 struct LatentWatch {
   Index every = 50;             ///< steps
   Index step = 0;               ///< of what follows, 1 after the first; 0: nothing was looked at yet
-  std::vector<double> latents;  ///< of a batch, (batch x tokens, latent_dim): those that diffusion is to learn, each channel at variance 1
-  double raw_rms = 0;           ///< of what the latent head gives before that
+  std::vector<double> latents;  ///< of a batch's images as they are, by the encoder that is trained, (batch x tokens, latent_dim): each channel at variance 1
+  std::vector<double> raw;      ///< what the latent head gives before that
   double reconstruction = 0, distillation = 0, velocity = 0;  ///< terms of the loss, unweighted
 };
 
@@ -91,7 +91,7 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
   using Statistics = Array<B, compute_t<E>>;
 
   const Array<B, E>* averaged = nullptr;  ///< the target encoder's weights; DSDTrainer fills it in, and the next two
-  Statistics* statistics = nullptr;       ///< if not null: is given what batch_norm took out of the target's latents, (2, latent_dim)
+  Statistics* statistics = nullptr;       ///< if not null: is given what batch_norm took out of the last micro-batch's latents, of the encoder that is trained and of the target's: (2, 2, latent_dim)
   LatentWatch* watch = nullptr;
   Distance distance = {};
   Adversary adversary = {};
@@ -155,21 +155,22 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
       check(!is_none<Distance>, "objective-options", "perceptual_weight is ", perceptual_weight, ", and no distance is given");
       if constexpr (requires { distance.validate(); }) distance.validate();
     }
+    check(time_weight == DistillationWeight::one || prediction == Space::x, "objective-options", "time_weight is that of clean latents, expected Space::x to be predicted, found ", name_of(prediction));
     check(alignment_weight == 0 || (!is_none<Teacher> && teacher != nullptr), "objective-options", "alignment_weight is ", alignment_weight, ", and no teacher is given");
   }
   template <class Model> static constexpr void require_sound() {
     Design::require_sound();
     FlowObjective<Space::v>::template require_sound<Model>();  // of the velocity head
-    if constexpr (!is_none<Teacher>) {
-      static_assert(Model::aligned);
+    if constexpr (!is_none<Teacher> && Model::aligned)
       require<rule::TeacherWidth<Model::Aligned::dim, Teacher::token_dim>, rule::TeacherTokens<Model, Teacher::tokens, Model::tokens>>();
-    }
   }
 
   /// The loss of one batch, a wide scalar. samples: images in [-1, 1], of Model::ImageShape; labels: one each, in [0, Model::classes).
   template <class Ctx, class Model, AnyValue X> auto loss(Ctx& ctx, const Model& model, const X& samples, std::span<const int> labels) const {
     require_sound<Model>();
     validate();
+    check(alignment_weight == 0 || Model::aligned, "objective-options", "alignment_weight is ", alignment_weight, ", and the model has no Alignment");
+    check(self_alignment_weight == 0 || Model::self_aligned, "objective-options", "self_alignment_weight is ", self_alignment_weight, ", and the model has no SelfAlignment");
     ops::check_labels(labels, Model::classes);
     check(Index(labels.size()) == samples.batch, "batch", "there are ", labels.size(), " labels for a batch of ", samples.batch);
     const auto images = ops::stop_gradient(ctx, samples);
@@ -177,24 +178,30 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
 
     // The two branches. Of the online one z_t is made, and its gradient goes to the encoder; images are painted from the clean view's latents.
     const auto seen = online(ctx, model, images);
-    const auto latents = [&](Ctx& c, const auto& features) { return ops::batch_norm(c, model.latent_head(c, features), latent_epsilon); };
-    const auto z1 = latents(ctx, seen.last);
+    const auto normed = [&](const auto& raw) { return ops::batch_norm(ctx, raw, latent_epsilon); };
+    auto raw = model.latent_head(ctx, seen.last);
+    const auto z1 = normed(raw);
     auto clean = z1;
-    if (view.changes()) clean = latents(ctx, model.features(ctx, images));
-    auto target = clean;
-    if constexpr (Design::target == Target::averaged) {
-      check(averaged != nullptr, "objective-options", "a target of averaged weights needs them, found none");
-      auto frozen = ctx.frozen(*averaged);
-      target = latents(frozen, model.features(frozen, images));
+    if (view.changes()) {
+      raw = model.latent_head(ctx, model.features(ctx, images));
+      clean = normed(raw);
     }
+    const auto taught = teach<Model>(ctx, model, images);
+    const auto target = [&] {
+      if constexpr (Design::target == Target::averaged) return normed(taught.raw);
+      else return clean;
+    }();
     const auto z2 = Design::target == Target::flowing ? target.normed : ops::stop_gradient(ctx, target.normed);
-    if (statistics != nullptr) keep(ctx, target.statistics);
+    if (statistics != nullptr) {
+      keep(ctx, clean.statistics, 0);
+      keep(ctx, target.statistics, 1);
+    }
 
     // Reconstruction.
     const auto ones = ctx.workspace().template host<double>(labels.size());
     std::fill(ones.begin(), ones.end(), 1.0);
     const std::span<const double> one{ones.data(), ones.size()};
-    if (reconstruction_weight > 0 || perceptual_weight > 0) {
+    if (reconstruction_weight > 0 || perceptual_weight > 0 || (!is_none<Adversary> && adversarial_weight > 0)) {
       const auto seen_by_head = model.painted(ctx, noised(ctx, clean.normed));
       const auto made = model.pixels(ctx, seen_by_head);
       const auto faithful = [&](Ctx& c, const auto& x) {
@@ -241,17 +248,14 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
 
     // What the online branch's tokens are to know.
     sum.add(class_weight, [&] { return ops::cross_entropy(ctx, model.class_head(ctx, ops::mean<axis::tokens>(ctx, seen.last)), labels); });
-    if constexpr (!is_none<Teacher>)
+    if constexpr (!is_none<Teacher> && Model::aligned)
       sum.add(-alignment_weight, [&] { return layer::mean_cosine(ctx, model.projector(ctx, std::get<std::size_t(Model::Aligned::block - 1)>(seen.blocks)), frozen_latents(ctx, *teacher, images)); });
     if constexpr (Model::self_aligned)
       sum.add(-self_alignment_weight, [&] {
-        check(averaged != nullptr, "objective-options", "self-alignment needs averaged weights, found none");
-        auto frozen = ctx.frozen(*averaged);
-        const auto deep = std::get<std::size_t(Model::SelfAligned::deep - 1)>(model.every_block(frozen, images));
-        return layer::mean_cosine(ctx, model.self_projector(ctx, std::get<std::size_t(Model::SelfAligned::shallow - 1)>(seen.blocks)), ops::stop_gradient(ctx, deep));
+        return layer::mean_cosine(ctx, model.self_projector(ctx, std::get<std::size_t(Model::SelfAligned::shallow - 1)>(seen.blocks)), ops::stop_gradient(ctx, taught.deep));
       });
 
-    if (watching(ctx)) look(ctx, clean.normed, clean.statistics, sum);
+    if (watching(ctx)) look(ctx, clean.normed, raw, sum);
     return sum.total;
   }
   /// What an adversary sees beside real images.
@@ -275,7 +279,10 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
   static constexpr double latent_epsilon = 1e-5;
   template <class Ctx> using Scalar = Value<Ctx, Shape<>, typename Ctx::wide>;
 
-  template <class Ctx> bool watching(const Ctx& ctx) const { return watch != nullptr && Index(ctx.random.step) % watch->every == 0 && ctx.random.first_sample == 0; }
+  /// At a step that `every` divides, and at the first of a run that is resumed.
+  template <class Ctx> bool watching(const Ctx& ctx) const {
+    return watch != nullptr && watch->every > 0 && (watch->step == 0 || Index(ctx.random.step) % watch->every == 0) && ctx.random.first_sample == 0;
+  }
 
   /// The loss so far, and those of its terms that are watched.
   template <class Ctx> struct Sum {
@@ -308,23 +315,47 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
       return Seen<decltype(last), None>{last, {}};
     }
   }
+  /// What the averaged weights make of images: latents as a target, before they are normed, and the tokens of a deep block.
+  template <class Raw, class Deep> struct Taught {
+    Raw raw;
+    Deep deep;
+  };
+  template <class Model, class Ctx, AnyValue X> auto teach(Ctx& ctx, const Model& model, const X& images) const {
+    constexpr bool as_target = Design::target == Target::averaged;
+    if constexpr (!as_target && !Model::self_aligned) {
+      return None{};
+    } else {
+      check(averaged != nullptr, "objective-options", "a target, or self-alignment, of averaged weights needs them, found none");
+      auto frozen = ctx.frozen(*averaged);
+      if constexpr (!Model::self_aligned) {
+        const auto raw = model.latent_head(frozen, model.features(frozen, images));
+        return Taught<std::remove_const_t<decltype(raw)>, None>{raw, {}};
+      } else {
+        const auto blocks = model.every_block(frozen, images);
+        const auto raw = model.latent_head(frozen, model.norm(frozen, std::get<std::size_t(Model::depth - 1)>(blocks)));
+        const auto deep = std::get<std::size_t(Model::SelfAligned::deep - 1)>(blocks);
+        return Taught<std::remove_const_t<decltype(raw)>, std::remove_const_t<decltype(deep)>>{raw, deep};
+      }
+    }
+  }
   /// Images moved, in other light, with hidden patches: 0 is what a hidden patch holds, and what stands behind a moved image.
   template <class Model, class Ctx, AnyValue X> X changed(Ctx& ctx, const X& images) const {
     constexpr int tokens = Model::tokens, patch = Model::patch, side = extent<typename X::shape, 2>;
     const auto n = std::size_t(images.batch);
     const auto first = static_cast<std::uint64_t>(ctx.random.first_sample);
+    constexpr std::uint64_t site = std::uint64_t{3} << 40;  // those before are `augment`'s
     const Random changes = detail::stream(ctx, Stream::augment), hiding = detail::stream(ctx, Stream::mask);
     X x = images;
     if (const int reach = int(view.shift * side); reach > 0) {
       const auto shifts = ctx.workspace().template host<int>(2 * n);
-      for (std::size_t i = 0; i < 2 * n; ++i) shifts[i] = static_cast<int>(changes.below(4 * (first + i / 2) + i % 2, static_cast<std::uint32_t>(2 * reach + 1))) - reach;
+      for (std::size_t i = 0; i < 2 * n; ++i) shifts[i] = static_cast<int>(changes.below(site + 4 * (first + i / 2) + i % 2, static_cast<std::uint32_t>(2 * reach + 1))) - reach;
       x = ops::translate(ctx, x, std::span<const int>{shifts.data(), 2 * n});
     }
     if (view.colour > 0) {
       const auto contrast = ctx.workspace().template host<double>(n), brightness = ctx.workspace().template host<double>(n);
       for (std::size_t b = 0; b < n; ++b) {
-        brightness[b] = view.colour * (changes.uniform(4 * (first + b) + 2) - 0.5);
-        contrast[b] = 1 + view.colour * (2 * changes.uniform(4 * (first + b) + 3) - 1);
+        brightness[b] = view.colour * (changes.uniform(site + 4 * (first + b) + 2) - 0.5);
+        contrast[b] = 1 + view.colour * (2 * changes.uniform(site + 4 * (first + b) + 3) - 1);
       }
       auto ones = ctx.template make<typename X::shape>(images.batch);
       ops::kernels<Ctx>::fill(ctx.device(), ones.size(), 1.0, ctx.mutable_data(ones));
@@ -343,17 +374,15 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
     }
     return x;
   }
-  template <class Ctx, AnyValue S> void keep(Ctx& ctx, const S& taken_out) const { Kernels<B>::convert(ctx.device(), taken_out.size(), ctx.data(taken_out), statistics->data(), false); }
-  template <class Ctx, AnyValue Z, AnyValue S> void look(Ctx& ctx, const Z& latents, const S& taken_out, const Sum<Ctx>& sum) const {
-    constexpr int channels = width_of<typename S::shape>;
-    const auto taken = ctx.workspace().template host<double>(std::size_t(2 * channels));
-    watch->latents.resize(std::size_t(latents.size()));
-    ops::output(ctx, latents, std::span(watch->latents));
-    ops::output(ctx, taken_out, std::span<double>{taken.data(), taken.size()});
+  template <class Ctx, AnyValue S> void keep(Ctx& ctx, const S& taken_out, Index part) const {
+    Kernels<B>::convert(ctx.device(), taken_out.size(), ctx.data(taken_out), statistics->data() + part * taken_out.size(), false);
+  }
+  template <class Ctx, AnyValue Z> void look(Ctx& ctx, const Z& latents, const Z& raw, const Sum<Ctx>& sum) const {
     watch->step = Index(ctx.random.step) + 1;
-    double square = 0;
-    for (std::size_t c = 0; c < std::size_t(channels); ++c) square += 1 / (taken[std::size_t(channels) + c] * taken[std::size_t(channels) + c]);
-    watch->raw_rms = std::sqrt(square / channels);
+    for (const auto& [values, into] : {std::pair{&latents, &watch->latents}, {&raw, &watch->raw}}) {
+      into->resize(std::size_t(values->size()));
+      ops::output(ctx, *values, std::span(*into));
+    }
     for (const auto& [term, value] : sum.watched) ops::output(ctx, value, std::span(&(watch->*term), 1));
   }
   template <class Visit> void for_each_weight(Visit&& visit) const {

@@ -2,7 +2,7 @@
 //
 // Each thread takes a rectangle of C and runs the whole loop nest on it with its own packed panels: nothing is shared,
 // nothing waits. The price is that panels are packed once per rectangle, which costs about 5 of 32 multiply-adds per
-// element packed: 1 % for rectangles 500 wide.
+// element packed: 1 % for rectangles 500 wide. Where C is one column panel, A is read as it lies.
 //
 // The depth is cut into blocks of `depth_block` whatever the shape, and each element of C is a chain over k inside a
 // block, then a sum over the blocks in order: the same bits for any number of threads, batch split or row position.
@@ -72,9 +72,10 @@ template <class T> struct GemmType {
       simd.multiply_panels(rows, cols, depth, a, b, c, c_row, add);
   }
 
-  /// How many of `rows` rows are best multiplied as they lie, by multiply_rows: whole tiles, where what is packed of them would be used once.
-  static Index unpacked(const SimdTable& simd, Index rows, Index cols, Index a_col) {
-    return std::is_same_v<T, float> && a_col == 1 && cols <= simd.tile_cols ? rows / simd.tile_rows * simd.tile_rows : 0;
+  /// How many of `rows` rows are best multiplied as they lie, by multiply_rows: whole tiles, where what is packed of them would be used once. Rows
+  /// a multiple of 4096 bytes apart would share one set of the first-level cache.
+  static Index unpacked(const SimdTable& simd, Index rows, Index cols, Index a_row, Index a_col) {
+    return std::is_same_v<T, float> && a_col == 1 && a_row % 1024 != 0 && cols <= simd.tile_cols ? rows / simd.tile_rows * simd.tile_rows : 0;
   }
 
   static void finish(const SimdTable& simd, Index rows, Index cols, C* c, Index c_row, const C* bias,
@@ -145,7 +146,7 @@ template <class T> void multiply_block(const SimdTable& simd, const MatmulShape&
       const Index depth = std::min(depth_block, s.k - k);
       Type::pack_b(simd, depth, cols, block.b + k * s.b_row + j * s.b_col, s.b_row, s.b_col, scratch.b);
       for (Index i = 0; i < block.rows; i += row_step) {
-        const Index rows = std::min(row_step, block.rows - i), in_place = Type::unpacked(simd, rows, block.cols, s.a_col);
+        const Index rows = std::min(row_step, block.rows - i), in_place = Type::unpacked(simd, rows, block.cols, s.a_row, s.a_col);
         const T* const a = block.a + i * s.a_row + k * s.a_col;
         const bool add = accumulate || k > 0;
         if constexpr (std::is_same_v<T, float>)
