@@ -10,8 +10,7 @@ demo reg "$@"
 vae=(--vae "$out/vae/checkpoint.safetensors")
 "$program" reconstruct "${vae[@]}" --out "$out/reconstructions.png" --report "$out/reconstructions.txt"
 "$program" prepare "${vae[@]}" --teacher "$encoder" --out "$out/latents.safetensors"
-# Weights of class token and alignment ten and eight times the paper's: minutes are not its 400,000 steps.
-"$program" train --latents "$out/latents.safetensors" --class-weight 0.3 --alignment-weight 4 --minutes "$(minutes 8)" --out "$out/diffusion" --overwrite
+"$program" train --latents "$out/latents.safetensors" --minutes "$(minutes 8)" --out "$out/diffusion" --overwrite
 trained=(--weights "$out/diffusion/checkpoint.safetensors" "${vae[@]}")
 "$program" sample "${trained[@]}" --balanced 500 --guidance 2 --class-guidance 2 --out "$out/guided.png" --columns 25 --report "$out/guided.txt"
 "$program" sample "${trained[@]}" --balanced 500 --out "$out/unguided.png" --columns 25 --report "$out/unguided.txt"

@@ -17,7 +17,7 @@ struct Arguments : TrainingArguments {
   // Found on Fashion-MNIST; the published sizes want the paper's own: docs/reg.md.
   Arguments() {
     out = "out/diffusion";
-    train = {.batch = 64, .learning_rate = 1.5e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.998, .ema2 = 0.99};
+    train = {.batch = 64, .learning_rate = 1.5e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.995, .ema2 = 0.99};
     optimiser = {.weight_decay = 0};
     loop = {.steps = 100'000, .checkpoint_every = 500};
   }
