@@ -1,7 +1,8 @@
 // An adversary's opinion beside a reconstruction's loss, weighed by how strongly each moves the last layer (Esser et al. 2021, arXiv 2012.09841, equation 7).
 #pragma once
 
-#include <sfumato/ops/loss.hpp>
+#include <sfumato/autodiff/gradient.hpp>
+#include <sfumato/ops/elementwise.hpp>
 
 #include <algorithm>
 #include <cmath>
