@@ -33,7 +33,7 @@ template <class S> void draw(const Arguments& a) {
       const auto by = [&](const auto& predictor, const auto& objective) {
         return a.solver == "heun" ? latents.template operator()<Heun>(predictor, objective) : latents.template operator()<Euler>(predictor, objective);
       };
-      const auto z = a.by == "velocity" ? by(VelocityOf(model), FlowObjective<Space::v>{}) : by(model, FlowObjective<Space::x>{});
+      const auto z = a.by == "velocity" ? by(VelocityOf{model}, FlowObjective<Space::v>{}) : by(model, FlowObjective<Space::x>{});
       const auto x = model.decode(run, z);
       images.resize(std::size_t(x.size()));
       ops::output(run, x, std::span(images));
