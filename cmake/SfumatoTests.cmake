@@ -18,7 +18,7 @@ function(sfumato_add_unit_tests folder library)
   target_compile_definitions(test_${folder} PRIVATE "SFUMATO_TESTS_DIR=\"${CMAKE_CURRENT_SOURCE_DIR}\"")
   target_link_libraries(test_${folder} PRIVATE ${library} doctest::doctest test_main)
   if(NOT folder STREQUAL "no_openmp")
-    target_link_libraries(test_${folder} PRIVATE cpu_kernels)
+    target_link_libraries(test_${folder} PRIVATE sfumato_cpu_kernels)
   endif()
   if(NOT folder MATCHES "^(backend|ops)$")
     target_compile_options(test_${folder} PRIVATE $<$<CONFIG:Release>:-O1>)  # compiled a fifth sooner

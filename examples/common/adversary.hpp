@@ -55,7 +55,7 @@ template <class T> auto adversarial_maker(TrainingArguments& a, const Adversaria
       return a.measured ? (share <= *a.measured ? Index{0} : a.loop.steps) : Index(share * double(a.loop.steps));
     };
     auto heeds = objective;
-    heeds.adversarial_from = step_at(by.adversarial_from.has_value(), by.adversarial_begin(), "objective.adversarial_from");
+    heeds.adversarial.from = step_at(by.adversarial_from.has_value(), by.adversarial_begin(), "objective.adversarial.from");
     typename T::DiscriminatorOptions other{a.train, {.beta1 = 0.5, .beta2 = 0.9, .weight_decay = 0}, step_at(by.discriminator_from.has_value(), by.discriminator_begin(), "discriminator.objective.from")};
     other.train.total_steps = std::max<Index>(1, a.loop.steps - other.from);
     other.train.hold = std::clamp<Index>(a.train.hold - other.from, 0, other.train.total_steps - 1);

@@ -52,7 +52,7 @@ template <class S> void train(Arguments a) {
       if (a.alignment > 0) objective.teacher = &teacher;
       objective.reconstruction_weight = a.reconstruction;
       objective.perceptual_weight = a.perceptual_weight;
-      objective.adversarial_weight = a.adversarial_weight;
+      objective.adversarial.weight = a.adversarial_weight;
       objective.distillation_weight = a.distillation;
       objective.velocity_weight = a.velocity;
       objective.class_weight = a.classification;

@@ -73,7 +73,7 @@ template <class S> void train(Arguments a) {
       objective.tau = a.tau;
       objective.law = a.half_normal ? NoiseLaw::half_normal : NoiseLaw::uniform;
       objective.perceptual_weight = a.perceptual_weight;
-      objective.adversarial_weight = a.adversarial_weight;
+      objective.adversarial.weight = a.adversarial_weight;
       return objective;
     };
     if (a.adversarial_weight == 0) {

@@ -182,7 +182,7 @@ TEST_CASE("a decoder and its adversary take turns with the numbers of the CPU, a
     const Weights<Encoder, B> encoder(device, 1);
     const TrainOptions options{.batch = 4, .learning_rate = 1e-3, .seed = 3};
     DecoderTrainer<Encoder, Decoder, Discriminator<Encoder, 3, 0, 1>, FeatureDistance<Encoder, B, float, 0, 1>, B> trainer(
-        device, {.encoder = &encoder, .distance = {&encoder}, .adversarial_from = 1}, encoder, options, {}, {.train = options});
+        device, {.encoder = &encoder, .distance = {&encoder}, .adversarial = {.from = 1}}, encoder, options, {}, {.train = options});
     Values out;
     for (int i = 0; i < steps; ++i) {
       const auto result = trainer.step(Stripes{});

@@ -522,6 +522,12 @@ struct WeightedMse : Case {
   using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>>;
   static auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::weighted_mse(ctx, x, y, std::span(weight)); }
 };
+struct Mse : Case {
+  static constexpr std::string_view ops = "mse";
+  static constexpr bool counts = false;
+  using Values = Inputs<Shape<dynamic, 4, 8>, Shape<dynamic, 4, 8>>;
+  static auto build(auto& ctx, const auto&, const auto& x, const auto& y) { return ops::mse(ctx, x, y); }
+};
 struct CrossEntropy : Case {
   static constexpr std::string_view ops = "cross_entropy";
   static constexpr bool counts = false;
@@ -550,7 +556,7 @@ using Cases = std::tuple<
     Norm<NormKind::layer, false, false>, ModulatedNorm<NormKind::rms, true, false, 0, 1>, ModulatedNorm<NormKind::layer, true, true, 2, 0>,
     ModulatedNorm<NormKind::layer, false, false, 1, 2>, GatedResidual, GatedResidualFromItself, GatedResidualWide,
     ModulatedNormWide<NormKind::rms>, ModulatedNormWide<NormKind::layer>, MoveWide, ModulatedNormByToken<NormKind::layer>, ModulatedNormByToken<NormKind::rms>, DynamicTanhByToken, GatedResidualByToken,
-    ModulatedNormWideByToken<NormKind::layer>, GatedResidualWideByToken, Embedding, Sinusoidal, ChannelAffine, AddValue, Fourier, Drop, NoDrop, WeightedMse,
+    ModulatedNormWideByToken<NormKind::layer>, GatedResidualWideByToken, Embedding, Sinusoidal, ChannelAffine, AddValue, Fourier, Drop, NoDrop, WeightedMse, Mse,
     CrossEntropy>;
 
 /// Front doors that are no functions of values: inputs, outputs and noise, tested by name in inputs.cpp.

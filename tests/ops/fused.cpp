@@ -207,6 +207,13 @@ TEST_CASE("weighted squared error is a mean over samples of means over elements"
   CHECK(g.value[0] == doctest::Approx(loss).epsilon(1e-13));
 }
 
+TEST_CASE("a mean squared error is a mean over all elements") {
+  const Problem<Mse> problem(35);
+  double loss = 0;
+  for (std::size_t i = 0; i < 64; ++i) loss += std::pow(problem.inputs[0][i] - problem.inputs[1][i], 2) / 64;
+  CHECK((Bench<Mse, Tested, double>(problem).record().value[0]) == doctest::Approx(loss).epsilon(1e-13));
+}
+
 TEST_CASE("a sum over everything, and a mean, are wide scalars") {
   Tested device;
   Workspace<Tested> workspace(device);

@@ -135,32 +135,25 @@ template <class E> double hinge_loss(const std::vector<double>& of_real, const s
 }
 
 template <class E = float> std::unique_ptr<Turns<E>> turns(Cpu& cpu, const Weights<Encoder, Cpu, E>& encoder, Index from = 1, Index heeded_from = 2) {
-  return std::make_unique<Turns<E>>(cpu, typename Turns<E>::Objective{.encoder = &encoder, .distance = {&encoder}, .adversarial_from = heeded_from}, encoder, tiny_options(), AdamW{},
+  return std::make_unique<Turns<E>>(cpu, typename Turns<E>::Objective{.encoder = &encoder, .distance = {&encoder}, .adversarial = {.from = heeded_from}}, encoder, tiny_options(), AdamW{},
                                     typename Turns<E>::DiscriminatorOptions{.train = tiny_options(), .from = from});
-}
-template <class T> std::vector<typename T::master> all_of(T& trainer) {
-  std::vector<typename T::master> out;
-  trainer.for_each_part([&](const std::string&, auto& part) {
-    for (const auto& entry : state(part)) out.insert(out.end(), entry.second.begin(), entry.second.end());
-  });
-  return out;
 }
 
 }  // namespace
 
 TEST_CASE("decoder loss: gradients of all of it, the adversary's weight held") {
   Bench bench;
-  bench.objective.adaptive_weight = 0.8;
+  bench.objective.adversarial.adaptive = 0.8;
   check_gradient(bench);
   bench.objective.law = NoiseLaw::half_normal;
   check_gradient(bench);
 }
 TEST_CASE("decoder loss: gradients of L1 and perceptual distance alone") {
   Bench bench;
-  bench.objective.adversarial_from = 6;  // not yet
+  bench.objective.adversarial.from = 6;  // not yet
   const double without = bench();
   check_gradient(bench);
-  bench.objective.adversarial_from = 5;
+  bench.objective.adversarial.from = 5;
   CHECK(bench() != without);
 }
 
@@ -169,7 +162,7 @@ TEST_CASE("decoder loss: the adaptive weight is how strongly each moves the last
   const double adaptive = bench();
   const auto whole = bench.gradient();
   const auto with = [&](double perceptual, double adaptive_weight) {
-    bench.objective.adaptive_weight = adaptive_weight;
+    bench.objective.adversarial.adaptive = adaptive_weight;
     bench.objective.perceptual_weight = perceptual;
     return bench.gradient();
   };
@@ -178,22 +171,22 @@ TEST_CASE("decoder loss: the adaptive weight is how strongly each moves the last
   for (std::size_t i = 0; i < both.size(); ++i) opinion[i] = (both[i] - faithful[i]) / 0.75;
   const double adaptive_weight = bench.last_layer(faithful) / (bench.last_layer(opinion) + 1e-6);
   CHECK(adaptive_weight > 0.01);
-  bench.objective.adaptive_weight = adaptive_weight;
+  bench.objective.adversarial.adaptive = adaptive_weight;
   CHECK(bench() == doctest::Approx(adaptive).epsilon(1e-9));
   const auto held = bench.gradient();
   for (std::size_t i = 0; i < held.size(); ++i) CHECK(held[i] == doctest::Approx(whole[i]).epsilon(1e-7).scale(1e-3));
   // It is limited.
-  bench.objective.adaptive_weight = adaptive_weight / 2;
+  bench.objective.adversarial.adaptive = adaptive_weight / 2;
   const double half = bench();
-  bench.objective.adaptive_weight.reset();
-  bench.objective.largest_adaptive_weight = adaptive_weight / 2;
+  bench.objective.adversarial.adaptive.reset();
+  bench.objective.adversarial.largest_adaptive = adaptive_weight / 2;
   CHECK(bench() == doctest::Approx(half).epsilon(1e-12));
 }
 
 TEST_CASE("decoder loss: what it is made of") {
   Bench bench;
   bench.objective.tau = 0;
-  bench.objective.adaptive_weight = 0;
+  bench.objective.adversarial.adaptive = 0;
   bench.objective.perceptual_weight = 0;
   const double l1 = bench();
   // By hand: the mean of |difference| in units of [0, 1].
@@ -235,54 +228,17 @@ TEST_CASE("decoder loss: options that mean nothing are refused") {
   check_error([&] { bench(); }, "objective-options", {"tau", "-1"});
   bench.tape.clear();
   bench.objective.tau = 0;
-  bench.objective.adversarial_weight = std::numeric_limits<double>::infinity();
-  check_error([&] { bench(); }, "objective-options", {"adversarial_weight", "inf"});
-  bench.objective.adversarial_weight = 1;
-  bench.objective.adaptive_weight = -2;
-  check_error([&] { bench(); }, "objective-options", {"adaptive_weight", "-2"});
+  bench.objective.adversarial.weight = std::numeric_limits<double>::infinity();
+  check_error([&] { bench(); }, "objective-options", {"adversarial.weight", "inf"});
+  bench.objective.adversarial.weight = 1;
+  bench.objective.adversarial.adaptive = -2;
+  check_error([&] { bench(); }, "objective-options", {"adversarial.adaptive", "-2"});
   Cpu cpu(1);
   const Weights<Encoder, Cpu> encoder(cpu, 1);
   // Before anything is trained, or overwritten.
   check_error([&] { Turns<>(cpu, Turns<>::Objective{.encoder = &encoder, .distance = {&encoder}, .tau = -1}, encoder, tiny_options(), AdamW{}, {.train = tiny_options()}); }, "objective-options", {"tau", "-1"});
   check_error([&] { turns(cpu, encoder, 3, 2); }, "train-options", {"2", "3"});
   check_error([&] { turns(cpu, encoder, -1, 2); }, "train-options", {"-1"});
-}
-
-TEST_CASE("augmentation: what it does to each image, for three channels and for one") {
-  Reference device;
-  Workspace<Reference> workspace(device);
-  Tape<Reference, double> tape(workspace);
-  const auto verify = [&]<int Channels>(std::integral_constant<int, Channels>) {
-    using S = Shape<dynamic, Channels, 16, 16>;
-    std::vector<double> x(std::size_t(2 * S::row)), y(x), again(x);
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(0.7 * double(i)) + 0.2;
-    Record<Reference, double> ctx(tape, nullptr, nullptr, {.seed = 9, .step = 4, .first_sample = 2});
-    ops::output(ctx, augment(ctx, ops::input<S>(ctx, x), 1), std::span(y));
-    ops::output(ctx, augment(ctx, ops::input<S>(ctx, x), 2), std::span(again));
-    CHECK(y != again);  // each use has its own
-    const Random random{9, Stream::augment, 4};
-    std::array<std::vector<double>, 2> expected;
-    for (int b = 0; b < 2; ++b) {
-      const std::uint64_t first = (std::uint64_t{1} << 40) + 8 * std::uint64_t(2 + b);
-      const int rows = int(random.below(first, 5)) - 2, columns = int(random.below(first + 1, 5)) - 2;
-      const double brightness = random.uniform(first + 2) - 0.5, saturation = 2 * random.uniform(first + 3), contrast = 0.5 + random.uniform(first + 4);
-      std::vector<double> image(std::size_t(S::row), brightness);
-      for (int c = 0; c < Channels; ++c)
-        for (int i = std::max(0, rows); i < std::min(16, 16 + rows); ++i)
-          for (int j = std::max(0, columns); j < std::min(16, 16 + columns); ++j)
-            image[std::size_t((c * 16 + i) * 16 + j)] += x[std::size_t(((b * Channels + c) * 16 + i - rows) * 16 + j - columns)];
-      for (int p = 0; Channels > 1 && p < 256; ++p) {
-        double mean = 0;
-        for (int c = 0; c < Channels; ++c) mean += image[std::size_t(c * 256 + p)] / Channels;
-        for (int c = 0; c < Channels; ++c) image[std::size_t(c * 256 + p)] = mean + saturation * (image[std::size_t(c * 256 + p)] - mean);
-      }
-      double mean = 0;
-      for (const double v : image) mean += v / double(image.size());
-      for (std::size_t i = 0; i < image.size(); ++i) CHECK(y[std::size_t(b) * image.size() + i] == doctest::Approx(mean + contrast * (image[i] - mean)).epsilon(1e-9).scale(1));
-    }
-  };
-  verify(std::integral_constant<int, 3>{});
-  verify(std::integral_constant<int, 1>{});
 }
 
 TEST_CASE("discriminator loss: gradients, its value by hand, and that it learns to tell images from a decoder's, the right way round") {
@@ -441,7 +397,7 @@ TEST_CASE_TEMPLATE("turns: the discriminator is shown what the decoder makes aft
   const Weights<Encoder, Cpu, E> encoder(cpu, 1);
   auto still = tiny_options();
   still.learning_rate = 0;
-  Turns<E> trainer(cpu, {.encoder = &encoder, .distance = {&encoder}, .adversarial_from = 1}, encoder, tiny_options(), AdamW{}, {.train = still});
+  Turns<E> trainer(cpu, {.encoder = &encoder, .distance = {&encoder}, .adversarial = {.from = 1}}, encoder, tiny_options(), AdamW{}, {.train = still});
   const Waves one{.count = 1};
   std::vector<double> image(static_cast<std::size_t>(Image::row)), batch;
   one.load(0, false, image.data());
@@ -507,7 +463,7 @@ TEST_CASE("turns: an interrupted run goes on bit for bit, and its file is a deco
   load_checkpoint(path, *other, Resume::with_changes);
   check_error([&] { other->step(Waves{}); }, "train-options", {"7", "6", "5"});
   const auto later = turns(cpu, encoder, 1, 3);
-  check_error([&] { load_checkpoint(path, *later); }, "checkpoint-settings", {"objective.adversarial_from: 2, this run has 3"});
+  check_error([&] { load_checkpoint(path, *later); }, "checkpoint-settings", {"objective.adversarial.from: 2, this run has 3"});
   using Alone = DecoderObjective<Encoder, Cpu, float, Distance<Cpu, float>>;
   Trainer<Decoder, Image, Alone, Cpu> plain(cpu, {.encoder = &encoder, .distance = {&encoder}}, tiny_options());
   check_error([&] { load_checkpoint(path, plain); }, "checkpoint-settings", {"discriminator.objective: discriminator, this run has none"});

@@ -10,6 +10,7 @@
 #include "check_error.hpp"
 #include "model_gradient.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <fstream>
@@ -123,7 +124,7 @@ template <class Design> std::string routes() {
       auto o = bench.objective<DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, None, None, AdversarialLoss<Watcher, Reference, double>>>();
       weigh(o, 7);  // none of the others
       o.adversary = {&bench.teacher, &bench.watcher.model(), &bench.watcher.values()};
-      o.adaptive_weight = 1;
+      o.adversarial.adaptive = 1;
       gradients.push_back(bench.gradient(o));
     } else if (term == 1) {
       auto o = bench.objective<DSDObjective<Design, Reference, double, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, Perceptual>>();
@@ -269,6 +270,46 @@ TEST_CASE("DSD: self-distillation and the velocity's loss are what they say, wor
   same(std::type_identity<SelfDistillation<Space::eps, Target::averaged, true, Waive<rule::rank_differentiation>>>{}, DistillationWeight::one);
 }
 
+TEST_CASE("DSD: latents that images are painted from are (1 - s) z + s gamma n, one s for each image, uniform up to the share") {
+  Reference device;
+  Workspace<Reference> workspace(device);
+  Tape<Reference, double> tape(workspace);
+  constexpr Index n = 2000;
+  constexpr std::size_t row = Whole::LatentShape::row;
+  const auto noised = [&](double of, double gamma, double share, Index first = 0) {
+    Record<Reference, double> ctx(tape, nullptr, nullptr, {.seed = 3, .step = 1, .first_sample = first});
+    DSDObjective<SelfDistillation<>, Reference, double> o;
+    o.noise = gamma, o.noise_share = share;
+    const std::vector<double> z(std::size_t(n) * row, of);
+    std::vector<double> out(z.size());
+    ops::output(ctx, o.noised(ctx, ops::input<Whole::LatentShape>(ctx, z)), std::span(out));
+    tape.clear();
+    return out;
+  };
+  const auto kept = noised(1, 1e-14, 0.5), noise = noised(0, 3, 0.5);  // noise of 0 would be left out
+  double sum = 0, least = 1, most = 0, first = 0, square = 0, fourth = 0, neighbours = 0;
+  for (std::size_t b = 0; b < std::size_t(n); ++b) {
+    const double s = 1 - kept[b * row];
+    least = std::min(least, s), most = std::max(most, s), sum += s;
+    for (std::size_t i = 0; i < row; ++i) {
+      REQUIRE(kept[b * row + i] == doctest::Approx(1 - s).epsilon(1e-12));
+      const double e = noise[b * row + i] / (3 * s);
+      first += e, square += e * e, fourth += e * e * e * e;
+      if (i > 0) neighbours += e * noise[b * row + i - 1] / (3 * s);
+    }
+  }
+  CHECK((least > 0 && least < 0.005 && most > 0.495 && most < 0.5));
+  CHECK(sum / double(n) == doctest::Approx(0.25).epsilon(0.05).scale(0));
+  CHECK(std::abs(first) / double(kept.size()) < 0.025);
+  CHECK(std::abs(neighbours) / double(kept.size()) < 0.03);
+  CHECK(square / double(kept.size()) == doctest::Approx(1).epsilon(0.02));
+  CHECK(fourth / double(kept.size()) == doctest::Approx(3).epsilon(0.06));
+  const auto later = noised(0, 3, 0.5, 500);
+  CHECK(std::equal(noise.begin() + 500 * row, noise.end(), later.begin()));  // it goes by the sample's number
+  CHECK(noised(0.3, 0, 1) == std::vector<double>(kept.size(), 0.3));
+  CHECK(noised(0.3, 1, 0) == std::vector<double>(kept.size(), 0.3));
+}
+
 TEST_CASE("DSD: the last layer's gradient that weighs the adversary is the image head's") {
   Bench bench;
   Workspace<Reference> workspace(bench.device);
@@ -293,18 +334,11 @@ using Watcher = Discriminator<Teacher, 3, 0>;
 using Heeded = DSDObjective<SelfDistillation<>, Cpu, float, UniformBetween<std::ratio<0>, std::ratio<19, 20>>, FeatureDistance<Teacher, Cpu, float, 0>, Teacher, AdversarialLoss<Watcher, Cpu, float>>;
 using Turns = AdversarialTrainer<DSDTrainer<Whole, Heeded, Cpu>, Watcher>;
 std::unique_ptr<Turns> turns(Cpu& cpu, const Weights<Teacher, Cpu>& teacher) {
-  Heeded objective{.distance = {&teacher}, .teacher = &teacher, .perceptual_weight = 0.5, .adversarial_from = 2, .class_weight = 0.1, .alignment_weight = 0.5, .self_alignment_weight = 0.5, .noise = 0.5, .view = {.mask = 0.5, .shift = 0.25, .colour = 0.5}};
+  Heeded objective{.distance = {&teacher}, .teacher = &teacher, .perceptual_weight = 0.5, .adversarial = {.from = 2}, .class_weight = 0.1, .alignment_weight = 0.5, .self_alignment_weight = 0.5, .noise = 0.5, .view = {.mask = 0.5, .shift = 0.25, .colour = 0.5}};
   TrainOptions options = tiny_options();
   options.ema1_rises = true;
   options.total_steps = 9;
   return std::make_unique<Turns>(cpu, objective, teacher, options, AdamW{}, Turns::DiscriminatorOptions{.train = tiny_options(), .from = 1});
-}
-template <class T> std::vector<float> all_of(T& trainer) {
-  std::vector<float> out;
-  trainer.for_each_part([&](const std::string&, auto& part) {
-    for (const auto& entry : state(part)) out.insert(out.end(), entry.second.begin(), entry.second.end());
-  });
-  return out;
 }
 }  // namespace
 
@@ -396,7 +430,7 @@ TEST_CASE("DSD's objective refuses what means nothing") {
   refused([](Plain& o) { o.t_epsilon = 0; }, {"t_epsilon", "0"});
   refused([](Plain& o) { o.perceptual_weight = 1; }, {"perceptual_weight is 1", "no distance"});
   refused([](Plain& o) { o.alignment_weight = 1; }, {"alignment_weight is 1", "no teacher"});
-  refused([](Plain& o) { o.adversarial_from = -1; }, {"adversarial_from", "-1"});
+  refused([](Plain& o) { o.adversarial.from = -1; }, {"adversarial.from", "-1"});
   {
     DSDObjective<SelfDistillation<Space::v, Target::stopped, true, Waive<rule::rank_differentiation>>, Cpu> o;
     o.time_weight = DistillationWeight::velocity;

@@ -63,6 +63,14 @@ template <class T> std::map<std::string, std::vector<typename T::master>> state(
   out["step"] = {static_cast<typename T::master>(trainer.step_count())};
   return out;
 }
+/// Likewise, of each part of a trainer that has several, in a row.
+template <class T> std::vector<typename T::master> all_of(T& trainer) {
+  std::vector<typename T::master> out;
+  trainer.for_each_part([&](const std::string&, auto& part) {
+    for (const auto& entry : state(part)) out.insert(out.end(), entry.second.begin(), entry.second.end());
+  });
+  return out;
+}
 template <class T> std::vector<typename T::master> gradients(T& trainer) {
   std::vector<typename T::master> host(static_cast<std::size_t>(trainer.gradients().size()));
   trainer.gradients().download(host);

@@ -5,6 +5,7 @@
 #include <sfumato/base/error.hpp>
 #include <sfumato/ops/operands.hpp>
 
+#include <algorithm>
 #include <span>
 
 SFUMATO_BEGIN
@@ -46,6 +47,18 @@ constexpr auto weighted_mse(Ctx& ctx, const X& x, const Y& target, std::span<con
     }
   }
   return loss;
+}
+
+/// mean (x - target)^2: every sample weighs the same. A wide scalar.
+template <class Ctx, AnyValue X, AnyValue Y> constexpr auto mse(Ctx& ctx, const X& x, const Y& target) {
+  const auto n = std::size_t(x.batch);
+  if constexpr (Ctx::counting) {
+    return weighted_mse(ctx, x, target, std::span(static_cast<const double*>(nullptr), n));
+  } else {
+    const auto ones = ctx.workspace().template host<double>(n);
+    std::fill(ones.begin(), ones.end(), 1.0);
+    return weighted_mse(ctx, x, target, std::span<const double>{ones.data(), n});
+  }
 }
 
 /// Mean cross-entropy of logits (batch, classes) with integer labels. A wide scalar. Throws Error("label-range").

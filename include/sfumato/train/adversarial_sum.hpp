@@ -2,11 +2,13 @@
 #pragma once
 
 #include <sfumato/autodiff/gradient.hpp>
+#include <sfumato/base/error.hpp>
 #include <sfumato/ops/elementwise.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 SFUMATO_BEGIN
 
@@ -16,6 +18,19 @@ struct AdversarialWeight {
   double largest_adaptive = 1e4;
   std::optional<double> adaptive = {};   ///< in place of |d last layer reconstruction| / |d last layer opinion|
   Index from = 0;                        ///< the first step, counted from 0, that it takes part in
+
+  template <class Visit> void for_each_option(Visit&& visit) const {
+    visit("objective.adversarial.weight", weight);
+    visit("objective.adversarial.from", from);
+    visit("objective.adversarial.largest_adaptive", largest_adaptive);
+    if (adaptive) visit("objective.adversarial.adaptive", *adaptive);
+  }
+  /// Throws Error("objective-options") for values that mean nothing.
+  void validate() const {
+    for (const auto& [value, what] : {std::pair{weight, "weight"}, {largest_adaptive, "largest_adaptive"}, {adaptive.value_or(0), "adaptive"}})
+      check(std::isfinite(value) && value >= 0, "objective-options", "adversarial.", what, " must be finite and not negative, found ", value);
+    check(from >= 0, "objective-options", "adversarial.from must not be negative, found ", from);
+  }
 };
 
 /// reconstruction(ctx, made) + weight opinion(ctx, made), each a wide scalar, in each micro-batch with its own weight. `last_gradient` makes of d made the gradient of the

@@ -99,7 +99,7 @@ template <class Generator, class Discriminator, Optimiser O = AdamW> class Adver
   AdversarialTrainer(backend& device, Objective trained_for, const Network& network, TrainOptions options, O optimise_by, DiscriminatorOptions other)
       : generator_(device, std::move(trained_for), options, std::move(optimise_by)),
         discriminator_(device, {.maker = generator_.objective.maker(generator_.model()), .network = &network, .from = other.from}, other.train, std::move(other.optimiser)) {
-    check(other.from >= 0 && generator_.objective.adversarial_from >= other.from, "train-options", "the adversarial loss counts from step ", generator_.objective.adversarial_from,
+    check(other.from >= 0 && generator_.objective.adversarial.from >= other.from, "train-options", "the adversarial loss counts from step ", generator_.objective.adversarial.from,
           " on, expected one from which the discriminator is trained, which is ", other.from);
     generator_.objective.adversary = {.network = &network, .model = &discriminator_.model()};
     iterate_power(discriminator_.workspace(), discriminator_.model(), discriminator_.weights(), discriminator_.ema1(), discriminator_.ema2());
@@ -110,7 +110,7 @@ template <class Generator, class Discriminator, Optimiser O = AdamW> class Adver
   template <TrainingData<element> Data> StepResult step(const Data& data, bool more = false) {
     const Index from = discriminator_.objective.from, done = std::max<Index>(0, generator_.step_count() - from);
     check(discriminator_.step_count() == done, "train-options", "after ", generator_.step_count(), " steps the discriminator has done ", discriminator_.step_count(), ", expected ", done, " as it begins after ", from);
-    if (generator_.step_count() >= generator_.objective.adversarial_from) generator_.objective.adversary.weights = &discriminator_.working(discriminator_.weights());
+    if (generator_.step_count() >= generator_.objective.adversarial.from) generator_.objective.adversary.weights = &discriminator_.working(discriminator_.weights());
     const StepResult result = generator_.step(data, more);
     if (generator_.step_count() > from) {
       discriminator_.objective.maker.weights = &generator_.working(generator_.weights());

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 SFUMATO_BEGIN
 
@@ -39,10 +38,7 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
   double tau = 0.8;                ///< the strength of the noise on latents; 0: none
   NoiseLaw law = NoiseLaw::uniform;
   double perceptual_weight = 1;    ///< of `distance` beside L1
-  double adversarial_weight = 0.75;  ///< of the adversary, before the adaptive weight
-  double largest_adaptive_weight = 1e4;
-  std::optional<double> adaptive_weight = {};  ///< in place of the adaptive one: |d last layer (L1 + perceptual)| / |d last layer adversary|
-  Index adversarial_from = 0;          ///< the first step, counted from 0, that the adversary takes part in
+  AdversarialWeight adversarial = {};
 
   template <class Visit> void for_each_option(Visit&& visit) const {
     visit("objective", "decoder");
@@ -51,20 +47,15 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     visit("objective.tau", tau);
     visit("objective.noise", law == NoiseLaw::uniform ? "uniform" : "half-normal");
     visit("objective.perceptual_weight", perceptual_weight);
-    if constexpr (!is_none<Adversary>) {
-      visit("objective.adversarial_weight", adversarial_weight);
-      visit("objective.adversarial_from", adversarial_from);
-      visit("objective.largest_adaptive_weight", largest_adaptive_weight);
-      if (adaptive_weight) visit("objective.adaptive_weight", *adaptive_weight);
-    }
+    if constexpr (!is_none<Adversary>) adversarial.for_each_option(visit);
   }
   /// Throws Error("objective-options") for values that mean nothing, and where a network is missing.
   void validate() const {
     check(encoder != nullptr, "objective-options", "a decoder's objective needs the encoder whose latents it reads, found none");
     if constexpr (requires { distance.validate(); }) distance.validate();
-    for (const auto& [value, what] : {std::pair{tau, "tau"}, {perceptual_weight, "perceptual_weight"}, {adversarial_weight, "adversarial_weight"}, {largest_adaptive_weight, "largest_adaptive_weight"}, {adaptive_weight.value_or(0), "adaptive_weight"}})
+    for (const auto& [value, what] : {std::pair{tau, "tau"}, {perceptual_weight, "perceptual_weight"}})
       check(std::isfinite(value) && value >= 0, "objective-options", what, " must be finite and not negative, found ", value);
-    check(adversarial_from >= 0, "objective-options", "adversarial_from must not be negative, found ", adversarial_from);
+    adversarial.validate();
   }
 
   /// samples: images in [-1, 1], (batch, channels, side, side); labels are not looked at. A wide scalar. Its L1 part is in units of [0, 1].
@@ -81,7 +72,7 @@ template <class Encoder, Backend B, Element E, class Distance, class Adversary =
     if constexpr (is_none<Adversary>) {
       return reconstruction(ctx, made);
     } else {
-      return adversarial_sum(ctx, made, {adversarial_weight, largest_adaptive_weight, adaptive_weight, adversarial_from}, reconstruction, [&](Ctx& c, const auto& x) { return adversary(c, x); },
+      return adversarial_sum(ctx, made, adversarial, reconstruction, [&](Ctx& c, const auto& x) { return adversary(c, x); },
                              [&](const auto& d_made) { return Decoder::template last_gradient<Range::signed_unit>(ctx, d_made, ops::stop_gradient(ctx, seen)); });
     }
   }

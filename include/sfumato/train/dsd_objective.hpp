@@ -7,10 +7,9 @@
 #include <sfumato/train/adversarial_sum.hpp>
 #include <sfumato/train/feature_distance.hpp>
 #include <sfumato/train/latent_objective.hpp>
+#include <sfumato/train/online_view.hpp>
 
-#include <algorithm>
 #include <cmath>
-#include <optional>
 #include <vector>
 
 SFUMATO_BEGIN
@@ -54,15 +53,6 @@ template <Space Predicted = Space::x, Target From = Target::averaged, bool Detac
 /// The weight w(t) of the squared error of clean latents: 1, or 1 / (1 - t)^2, with which it is that of the velocity (the paper does not say).
 enum class DistillationWeight { one, velocity };
 
-/// The online branch's view of an image.
-struct OnlineView {
-  double mask = 0.5;    ///< patches are hidden, each with a probability drawn for its image from U(0, mask)
-  double shift = 0;     ///< the image is moved by up to this share of its side, each way; targets stay where they are
-  double colour = 0;    ///< brightness is changed by U(-colour, colour) / 2, contrast by a factor U(1 - colour, 1 + colour)
-
-  bool changes() const { return mask > 0 || shift > 0 || colour > 0; }
-};
-
 /// What is looked at now and then, so that a collapse does not go unseen.
 struct LatentWatch {
   Index every = 50;             ///< steps
@@ -99,10 +89,7 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
 
   double reconstruction_weight = 1;      ///< of the mean squared error of images in [-1, 1]
   double perceptual_weight = 0;          ///< of `distance`
-  double adversarial_weight = 0.75;      ///< of the adversary, before the adaptive weight
-  double largest_adaptive_weight = 1e4;
-  std::optional<double> adaptive_weight = {};  ///< in place of the adaptive one
-  Index adversarial_from = 0;            ///< the first step, counted from 0, that the adversary takes part in
+  AdversarialWeight adversarial = {};
   double distillation_weight = 0.1;      ///< of the prediction's mean squared error
   double velocity_weight = 1;            ///< of the velocity head's
   double class_weight = 0;               ///< of the cross-entropy of a linear classifier on the mean of the online branch's tokens
@@ -113,7 +100,7 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
   double label_dropout = 0.1;
   double noise = 0;                      ///< gamma: latents are painted from (1 - s) z + s gamma n, s ~ U(0, noise_share), in training (l-DeTok)
   double noise_share = 1;
-  OnlineView view = {};
+  OnlineView view = {};                  ///< of the online branch; targets are of images as they are
 
   template <class Visit> void for_each_option(Visit&& visit) const {
     visit("objective", "dsd");
@@ -127,15 +114,8 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
     visit("objective.t_epsilon", t_epsilon);
     visit("objective.label_dropout", label_dropout);
     visit("objective.noise_share", noise_share);
-    visit("objective.view.mask", view.mask);
-    visit("objective.view.shift", view.shift);
-    visit("objective.view.colour", view.colour);
-    if constexpr (!is_none<Adversary>) {
-      visit("objective.adversarial_weight", adversarial_weight);
-      visit("objective.adversarial_from", adversarial_from);
-      visit("objective.largest_adaptive_weight", largest_adaptive_weight);
-      if (adaptive_weight) visit("objective.adaptive_weight", *adaptive_weight);
-    }
+    view.for_each_option(visit);
+    if constexpr (!is_none<Adversary>) adversarial.for_each_option(visit);
     if constexpr (!is_none<Distance>)
       if (perceptual_weight > 0) distance.for_each_option(visit);
     if constexpr (!is_none<Teacher>)
@@ -145,12 +125,10 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
   void validate() const {
     for_each_weight([](const char* name, double value) { check(std::isfinite(value) && value >= 0, "objective-options", name, " must be finite and not negative, found ", value); });
     check(t_epsilon > 0 && t_epsilon <= 1, "objective-options", "t_epsilon must be in (0, 1], found ", t_epsilon);
-    for (const auto& [value, what] : {std::pair{label_dropout, "label_dropout"}, {noise_share, "noise_share"}, {view.mask, "view.mask"}, {view.colour, "view.colour"}})
+    for (const auto& [value, what] : {std::pair{label_dropout, "label_dropout"}, {noise_share, "noise_share"}})
       check(value >= 0 && value <= 1, "objective-options", what, " must be in [0, 1], found ", value);
-    check(view.shift >= 0 && view.shift <= 0.5, "objective-options", "view.shift must be in [0, 0.5], found ", view.shift);
-    for (const auto& [value, what] : {std::pair{adversarial_weight, "adversarial_weight"}, {largest_adaptive_weight, "largest_adaptive_weight"}, {adaptive_weight.value_or(0), "adaptive_weight"}})
-      check(std::isfinite(value) && value >= 0, "objective-options", what, " must be finite and not negative, found ", value);
-    check(adversarial_from >= 0, "objective-options", "adversarial_from must not be negative, found ", adversarial_from);
+    view.validate();
+    adversarial.validate();
     if (perceptual_weight > 0) {
       check(!is_none<Distance>, "objective-options", "perceptual_weight is ", perceptual_weight, ", and no distance is given");
       if constexpr (requires { distance.validate(); }) distance.validate();
@@ -177,7 +155,7 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
     Sum<Ctx> sum(ctx);
 
     // The two branches. Of the online one z_t is made, and its gradient goes to the encoder; images are painted from the clean view's latents.
-    const auto seen = online(ctx, model, images);
+    const auto seen = tokens_of<(Model::aligned || Model::self_aligned)>(ctx, model, view.template of<Model::patch>(ctx, images));
     const auto normed = [&](const auto& raw) { return ops::batch_norm(ctx, raw, latent_epsilon); };
     auto raw = model.latent_head(ctx, seen.last);
     const auto z1 = normed(raw);
@@ -186,10 +164,17 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
       raw = model.latent_head(ctx, model.features(ctx, images));
       clean = normed(raw);
     }
-    const auto taught = teach<Model>(ctx, model, images);
+    const auto taught = [&] {
+      if constexpr (of_average) return averaged_tokens(ctx, model, images);
+      else return None{};
+    }();
     const auto target = [&] {
-      if constexpr (Design::target == Target::averaged) return normed(taught.raw);
-      else return clean;
+      if constexpr (of_average) {
+        auto frozen = ctx.frozen(*averaged);
+        return normed(model.latent_head(frozen, taught.last));
+      } else {
+        return clean;
+      }
     }();
     const auto z2 = Design::target == Target::flowing ? target.normed : ops::stop_gradient(ctx, target.normed);
     if (statistics != nullptr) {
@@ -197,62 +182,19 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
       keep(ctx, target.statistics, 1);
     }
 
-    // Reconstruction.
-    const auto ones = ctx.workspace().template host<double>(labels.size());
-    std::fill(ones.begin(), ones.end(), 1.0);
-    const std::span<const double> one{ones.data(), ones.size()};
-    if (reconstruction_weight > 0 || perceptual_weight > 0 || (!is_none<Adversary> && adversarial_weight > 0)) {
-      const auto seen_by_head = model.painted(ctx, noised(ctx, clean.normed));
-      const auto made = model.pixels(ctx, seen_by_head);
-      const auto faithful = [&](Ctx& c, const auto& x) {
-        Scalar<Ctx> loss = ops::weighted_mse(c, x, images, one);
-        if (reconstruction_weight != 1) loss = ops::scale(c, reconstruction_weight, loss);
-        if constexpr (!is_none<Distance>)
-          if (perceptual_weight > 0) loss = ops::combine(c, 1, loss, perceptual_weight, distance(c, x, images));
-        return loss;
-      };
-      if (watching(ctx)) sum.watch(&LatentWatch::reconstruction, ops::weighted_mse(ctx, ops::stop_gradient(ctx, made), images, one));
-      sum.add(1, [&]() -> Scalar<Ctx> {
-        if constexpr (is_none<Adversary>) return faithful(ctx, made);
-        else
-          return adversarial_sum(ctx, made, {adversarial_weight, largest_adaptive_weight, adaptive_weight, adversarial_from}, faithful, [&](Ctx& c, const auto& x) { return adversary(c, x); },
-                                 [&](const auto& d_made) { return Model::last_gradient(ctx, d_made, ops::stop_gradient(ctx, seen_by_head)); });
-      });
-    }
-
-    // Diffusion, and the velocity head beside it.
-    if (distillation_weight > 0 || velocity_weight > 0) {
-      const auto times = detail::drawn_times<Times>(ctx, labels.size());
-      const auto shown = detail::dropped_labels(ctx, labels, Model::classes, label_dropout);
-      const auto rest = ctx.workspace().template host<double>(labels.size()), weight = ctx.workspace().template host<double>(labels.size());
-      for (std::size_t b = 0; b < labels.size(); ++b) {
-        rest[b] = 1 - times[b];
-        weight[b] = prediction == Space::x && time_weight == DistillationWeight::velocity ? loss_weight(Space::x, Space::v, times[b], t_epsilon) : 1;
-      }
-      const std::span<const double> t{times.data(), times.size()};
-      const auto e = ops::normal<typename Model::LatentShape>(ctx, samples.batch, detail::stream(ctx, Stream::noise), ctx.random.first_sample);
-      const auto z = ops::combine_samples(ctx, t, z1.normed, {rest.data(), rest.size()}, e);
-      const auto denoised = model.denoised(ctx, z, t, {shown.data(), shown.size()});
-      sum.add(distillation_weight, [&] {
-        const auto wanted = [&] {
-          if constexpr (prediction == Space::x) return z2;
-          else if constexpr (prediction == Space::eps) return e;
-          else return ops::subtract(ctx, z2, e);
-        }();
-        return ops::weighted_mse(ctx, model.diffusion_head(ctx, denoised.seen, ops::silu(ctx, denoised.condition)), wanted, {weight.data(), weight.size()});
-      }, &LatentWatch::distillation);
-      sum.add(velocity_weight, [&] {
-        return ops::weighted_mse(ctx, model.template velocity_of<Design::detached>(ctx, z, denoised), ops::subtract(ctx, ops::stop_gradient(ctx, z2), e), one);
-      }, &LatentWatch::velocity);
-    }
-
+    add_reconstruction(ctx, model, images, clean.normed, sum);
+    add_diffusion(ctx, model, labels, z1.normed, z2, sum);
     // What the online branch's tokens are to know.
     sum.add(class_weight, [&] { return ops::cross_entropy(ctx, model.class_head(ctx, ops::mean<axis::tokens>(ctx, seen.last)), labels); });
     if constexpr (!is_none<Teacher> && Model::aligned)
       sum.add(-alignment_weight, [&] { return layer::mean_cosine(ctx, model.projector(ctx, std::get<std::size_t(Model::Aligned::block - 1)>(seen.blocks)), frozen_latents(ctx, *teacher, images)); });
     if constexpr (Model::self_aligned)
       sum.add(-self_alignment_weight, [&] {
-        return layer::mean_cosine(ctx, model.self_projector(ctx, std::get<std::size_t(Model::SelfAligned::shallow - 1)>(seen.blocks)), ops::stop_gradient(ctx, taught.deep));
+        const auto deep = [&] {
+          if constexpr (of_average) return taught.deep;
+          else return averaged_tokens(ctx, model, images).deep;
+        }();
+        return layer::mean_cosine(ctx, model.self_projector(ctx, std::get<std::size_t(Model::SelfAligned::shallow - 1)>(seen.blocks)), ops::stop_gradient(ctx, deep));
       });
 
     if (watching(ctx)) look(ctx, clean.normed, raw, sum);
@@ -277,6 +219,7 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
 
  private:
   static constexpr double latent_epsilon = 1e-5;
+  static constexpr bool of_average = Design::target == Target::averaged;
   template <class Ctx> using Scalar = Value<Ctx, Shape<>, typename Ctx::wide>;
 
   /// At a step that `every` divides, and at the first of a run that is resumed.
@@ -300,79 +243,82 @@ template <class Design, Backend B, Element E = float, TimeLaw Times = UniformBet
     void watch(double LatentWatch::*as, const Scalar<Ctx>& value) { watched.emplace_back(as, value); }
   };
 
-  template <class Last, class Blocks> struct Seen {
-    Last last;      ///< the trunk's normed tokens
-    Blocks blocks;  ///< each block's, where something is aligned with one
+  /// The error of images that are painted from `latents`, by every measure, and what the adversary says.
+  template <class Ctx, class Model, AnyValue X, AnyValue Z> void add_reconstruction(Ctx& ctx, const Model& model, const X& images, const Z& latents, Sum<Ctx>& sum) const {
+    if (reconstruction_weight == 0 && perceptual_weight == 0 && (is_none<Adversary> || adversarial.weight == 0)) return;
+    const auto seen_by_head = model.painted(ctx, noised(ctx, latents));
+    const auto made = model.pixels(ctx, seen_by_head);
+    const auto faithful = [&](Ctx& c, const auto& x) {
+      Scalar<Ctx> loss = ops::mse(c, x, images);
+      if (reconstruction_weight != 1) loss = ops::scale(c, reconstruction_weight, loss);
+      if constexpr (!is_none<Distance>)
+        if (perceptual_weight > 0) loss = ops::combine(c, 1, loss, perceptual_weight, distance(c, x, images));
+      return loss;
+    };
+    if (watching(ctx)) sum.watch(&LatentWatch::reconstruction, ops::mse(ctx, ops::stop_gradient(ctx, made), images));
+    sum.add(1, [&]() -> Scalar<Ctx> {
+      if constexpr (is_none<Adversary>) return faithful(ctx, made);
+      else
+        return adversarial_sum(ctx, made, adversarial, faithful, [&](Ctx& c, const auto& x) { return adversary(c, x); },
+                               [&](const auto& d_made) { return Model::last_gradient(ctx, d_made, ops::stop_gradient(ctx, seen_by_head)); });
+    });
+  }
+  /// The errors of what is predicted from noised latents of the online branch, z1, for the target's, z2: by the diffusion head and by the velocity head beside it.
+  template <class Ctx, class Model, AnyValue Z> void add_diffusion(Ctx& ctx, const Model& model, std::span<const int> labels, const Z& z1, const Z& z2, Sum<Ctx>& sum) const {
+    if (distillation_weight == 0 && velocity_weight == 0) return;
+    const auto n = labels.size();
+    const auto times = detail::drawn_times<Times>(ctx, n);
+    const auto shown = detail::dropped_labels(ctx, labels, Model::classes, label_dropout);
+    const auto rest = ctx.workspace().template host<double>(n), weight = ctx.workspace().template host<double>(n);
+    for (std::size_t b = 0; b < n; ++b) {
+      rest[b] = 1 - times[b];
+      weight[b] = prediction == Space::x && time_weight == DistillationWeight::velocity ? loss_weight(Space::x, Space::v, times[b], t_epsilon) : 1;
+    }
+    const std::span<const double> t{times.data(), n};
+    const auto e = ops::normal<typename Model::LatentShape>(ctx, z1.batch, detail::stream(ctx, Stream::noise), ctx.random.first_sample);
+    const auto z = ops::combine_samples(ctx, t, z1, {rest.data(), n}, e);
+    const auto denoised = model.denoised(ctx, z, t, {shown.data(), n});
+    sum.add(distillation_weight, [&] {
+      const auto wanted = [&] {
+        if constexpr (prediction == Space::x) return z2;
+        else if constexpr (prediction == Space::eps) return e;
+        else return ops::subtract(ctx, z2, e);
+      }();
+      return ops::weighted_mse(ctx, model.diffusion_head(ctx, denoised.seen, ops::silu(ctx, denoised.condition)), wanted, {weight.data(), n});
+    }, &LatentWatch::distillation);
+    sum.add(velocity_weight, [&] { return ops::mse(ctx, model.template velocity_of<Design::detached>(ctx, z, denoised), ops::subtract(ctx, ops::stop_gradient(ctx, z2), e)); },
+            &LatentWatch::velocity);
+  }
+
+  template <class Last, class Blocks> struct Tokens {
+    Last last;      ///< the trunk's, normed
+    Blocks blocks;  ///< each block's
   };
-  template <class Ctx, class Model, AnyValue X> auto online(Ctx& ctx, const Model& model, const X& images) const {
-    const X viewed = view.changes() ? changed<Model>(ctx, images) : images;
-    if constexpr (Model::aligned || Model::self_aligned) {
-      auto blocks = model.every_block(ctx, viewed);
+  /// What the trunk makes of images; each block too, or None.
+  template <bool EachBlock, class Ctx, class Model, AnyValue X> static auto tokens_of(Ctx& ctx, const Model& model, const X& images) {
+    if constexpr (EachBlock) {
+      auto blocks = model.every_block(ctx, images);
       auto last = model.norm(ctx, std::get<std::size_t(Model::depth - 1)>(blocks));
-      return Seen<decltype(last), decltype(blocks)>{last, blocks};
+      return Tokens<decltype(last), decltype(blocks)>{last, blocks};
     } else {
-      auto last = model.features(ctx, viewed);
-      return Seen<decltype(last), None>{last, {}};
+      auto last = model.features(ctx, images);
+      return Tokens<decltype(last), None>{last, {}};
     }
   }
-  /// What the averaged weights make of images: latents as a target, before they are normed, and the tokens of a deep block.
-  template <class Raw, class Deep> struct Taught {
-    Raw raw;
-    Deep deep;
+  template <class Last, class Deep> struct Taught {
+    Last last;
+    Deep deep;  ///< of the block that self-alignment is with, or None
   };
-  template <class Model, class Ctx, AnyValue X> auto teach(Ctx& ctx, const Model& model, const X& images) const {
-    constexpr bool as_target = Design::target == Target::averaged;
-    if constexpr (!as_target && !Model::self_aligned) {
-      return None{};
-    } else {
-      check(averaged != nullptr, "objective-options", "a target, or self-alignment, of averaged weights needs them, found none");
-      auto frozen = ctx.frozen(*averaged);
-      if constexpr (!Model::self_aligned) {
-        const auto raw = model.latent_head(frozen, model.features(frozen, images));
-        return Taught<std::remove_const_t<decltype(raw)>, None>{raw, {}};
-      } else {
-        const auto blocks = model.every_block(frozen, images);
-        const auto raw = model.latent_head(frozen, model.norm(frozen, std::get<std::size_t(Model::depth - 1)>(blocks)));
-        const auto deep = std::get<std::size_t(Model::SelfAligned::deep - 1)>(blocks);
-        return Taught<std::remove_const_t<decltype(raw)>, std::remove_const_t<decltype(deep)>>{raw, deep};
-      }
-    }
-  }
-  /// Images moved, in other light, with hidden patches: 0 is what a hidden patch holds, and what stands behind a moved image.
-  template <class Model, class Ctx, AnyValue X> X changed(Ctx& ctx, const X& images) const {
-    constexpr int tokens = Model::tokens, patch = Model::patch, side = extent<typename X::shape, 2>;
-    const auto n = std::size_t(images.batch);
-    const auto first = static_cast<std::uint64_t>(ctx.random.first_sample);
-    constexpr std::uint64_t site = std::uint64_t{3} << 40;  // those before are `augment`'s
-    const Random changes = detail::stream(ctx, Stream::augment), hiding = detail::stream(ctx, Stream::mask);
-    X x = images;
-    if (const int reach = int(view.shift * side); reach > 0) {
-      const auto shifts = ctx.workspace().template host<int>(2 * n);
-      for (std::size_t i = 0; i < 2 * n; ++i) shifts[i] = static_cast<int>(changes.below(site + 4 * (first + i / 2) + i % 2, static_cast<std::uint32_t>(2 * reach + 1))) - reach;
-      x = ops::translate(ctx, x, std::span<const int>{shifts.data(), 2 * n});
-    }
-    if (view.colour > 0) {
-      const auto contrast = ctx.workspace().template host<double>(n), brightness = ctx.workspace().template host<double>(n);
-      for (std::size_t b = 0; b < n; ++b) {
-        brightness[b] = view.colour * (changes.uniform(site + 4 * (first + b) + 2) - 0.5);
-        contrast[b] = 1 + view.colour * (2 * changes.uniform(site + 4 * (first + b) + 3) - 1);
-      }
-      auto ones = ctx.template make<typename X::shape>(images.batch);
-      ops::kernels<Ctx>::fill(ctx.device(), ones.size(), 1.0, ctx.mutable_data(ones));
-      x = ops::combine_samples(ctx, {contrast.data(), n}, x, {brightness.data(), n}, ones);
-    }
-    if (view.mask > 0) {
-      const auto shown = ops::input_from<Shape<dynamic, tokens>>(ctx, images.batch, [&](auto* out) {
-        for (std::size_t b = 0; b < n; ++b) {
-          const std::uint64_t own = (first + b) * std::uint64_t(tokens + 1);
-          const double ratio = view.mask * hiding.uniform(own);
-          for (std::size_t i = 0; i < std::size_t(tokens); ++i) *out++ = static_cast<std::remove_cvref_t<decltype(*out)>>(hiding.uniform(own + 1 + i) < ratio ? 0.0f : 1.0f);
-        }
-      });
-      const auto patches = ops::patchify<patch, ops::PatchOrder::row_column_channel>(ctx, x);
-      x = ops::unpatchify<patch, Model::channels, ops::PatchOrder::row_column_channel>(ctx, ops::multiply(ctx, patches, ops::broadcast<2, width_of<typename decltype(patches)::shape>>(ctx, shown)));
-    }
-    return x;
+  /// Likewise, by the averaged weights. The other blocks' tokens are not kept.
+  template <class Ctx, class Model, AnyValue X> auto averaged_tokens(Ctx& ctx, const Model& model, const X& images) const {
+    check(averaged != nullptr, "objective-options", "a target, or self-alignment, of averaged weights needs them, found none");
+    auto frozen = ctx.frozen(*averaged);
+    const auto seen = tokens_of<Model::self_aligned>(frozen, model, images);
+    const auto deep = [&] {
+      if constexpr (Model::self_aligned) return std::get<std::size_t(Model::SelfAligned::deep - 1)>(seen.blocks);
+      else return None{};
+    }();
+    return Taught<std::remove_const_t<decltype(seen.last)>, std::remove_const_t<decltype(deep)>>{seen.last, deep};
   }
   template <class Ctx, AnyValue S> void keep(Ctx& ctx, const S& taken_out, Index part) const {
     Kernels<B>::convert(ctx.device(), taken_out.size(), ctx.data(taken_out), statistics->data() + part * taken_out.size(), false);

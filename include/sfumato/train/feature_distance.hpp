@@ -26,17 +26,13 @@ template <class Net, Backend B, Element E, int... Blocks> requires (sizeof...(Bl
   /// x, y: images in [-1, 1]. A wide scalar; its gradient flows to x alone.
   template <class Ctx, AnyValue X, AnyValue Y> auto operator()(Ctx& ctx, const X& x, const Y& y) const {
     auto frozen = ctx.frozen(net->values());
-    const auto weight = ctx.workspace().template host<double>(std::size_t(x.batch));
-    std::fill(weight.begin(), weight.end(), 1.0);
     const auto features = [&](const auto& images) {
       if constexpr (requires { net->model().template normalise<Range::signed_unit>(frozen, images); })
         return net->model().template taps<Blocks...>(frozen, net->model().template normalise<Range::signed_unit>(frozen, images));
       else return net->model().template taps<Blocks...>(frozen, images);
     };
     // The mean over channels of their squared difference is the sum over those of unit vectors.
-    const auto distance = [&](const auto& a, const auto& b) {
-      return ops::weighted_mse(ctx, layer::unit_features(ctx, a), layer::unit_features(ctx, b), std::span<const double>{weight.data(), weight.size()});
-    };
+    const auto distance = [&](const auto& a, const auto& b) { return ops::mse(ctx, layer::unit_features(ctx, a), layer::unit_features(ctx, b)); };
     const auto of_x = features(x), of_y = features(ops::stop_gradient(ctx, y));
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       auto sum = distance(std::get<0>(of_x), std::get<0>(of_y));

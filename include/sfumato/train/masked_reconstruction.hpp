@@ -35,9 +35,7 @@ struct MaskedReconstruction {
     const auto asked = Model::template part<Model::visible, tokens>(ctx, all);
     const auto hidden = ops::gather<Model::hidden>(ctx, patches, std::span<const int>{asked.data(), asked.size()});
     const auto target = normalised ? ops::norm<NormKind::layer>(ctx, hidden, None{}, None{}, 1e-6) : hidden;
-    auto weight = ctx.workspace().template host<double>(std::size_t(images.batch));
-    std::fill(weight.begin(), weight.end(), 1.0);
-    return ops::weighted_mse(ctx, model(ctx, x, all), target, std::span<const double>{weight.data(), weight.size()});
+    return ops::mse(ctx, model(ctx, x, all), target);
   }
 };
 

@@ -101,15 +101,12 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
     return ops::reshape<Shape<dynamic, Model::tokens, class_dim>>(ctx, ops::slice<1, first, X::shape::row>(ctx, samples));
   }
   template <class Model, class Ctx, AnyValue V> auto velocity_loss(Ctx& ctx, const V& velocity, const V& target) const {
-    const auto ones = ctx.workspace().template host<double>(std::size_t(velocity.batch));
-    std::fill(ones.begin(), ones.end(), 1.0);
-    const auto error = [&](const auto& x, const auto& y) { return ops::weighted_mse(ctx, x, y, std::span<const double>{ones.data(), ones.size()}); };
     if constexpr (!Model::entangled) {
-      return error(velocity, target);
+      return ops::mse(ctx, velocity, target);
     } else {
       constexpr int size = latent_values<Model>, all = int(V::shape::row);
-      return ops::combine(ctx, 1, error(ops::slice<1, 0, size>(ctx, velocity), ops::slice<1, 0, size>(ctx, target)), class_weight,
-                          error(ops::slice<1, size, all>(ctx, velocity), ops::slice<1, size, all>(ctx, target)));
+      return ops::combine(ctx, 1, ops::mse(ctx, ops::slice<1, 0, size>(ctx, velocity), ops::slice<1, 0, size>(ctx, target)), class_weight,
+                          ops::mse(ctx, ops::slice<1, size, all>(ctx, velocity), ops::slice<1, size, all>(ctx, target)));
     }
   }
 };

@@ -1,0 +1,2 @@
+// The vector kernels of the CPU backend, which unit tests and examples only declare.
+#include <sfumato/backend/cpu/simd.hpp>
