@@ -13,7 +13,7 @@ using namespace sfumato;
 
 struct Arguments : TrainingArguments {
   std::string model = "fashion", latents;
-  double class_weight = 0.03, alignment_weight = 0.5;
+  double class_scale = 1, class_weight = 0.03, alignment_weight = 0.5;
   // Found on Fashion-MNIST; the published sizes want the paper's own: docs/reg.md.
   Arguments() {
     out = "out/diffusion";
@@ -32,7 +32,7 @@ template <class S> void train(Arguments a) {
     plot::require_gnuplot();
     const io::SafetensorsFile file(a.latents);
     const LatentSource<Model, Objective> source(file);
-    Objective objective{.class_weight = a.class_weight, .alignment_weight = a.alignment_weight};
+    Objective objective{.class_scale = a.class_scale, .class_weight = a.class_weight, .alignment_weight = a.alignment_weight};
     read_latents(file, objective);
     const auto make = [&] { return std::make_unique<Trainer<Model, typename Objective::template Sample<Model>, Objective, B, E>>(device, objective, a.train, a.optimiser); };
     run_trainer(a, {.name = "reg", .plot = "REG: velocities of latents and class token, alignment", .macs = cost_of<Model>(1).macs, .log_y = false}, make, source);
@@ -46,6 +46,7 @@ void add_train(CLI::App& app) {
   auto* command = app.add_subcommand("train", "train the diffusion model");
   add_model_option(*command, a->model);
   command->add_option("--latents", a->latents, "safetensors of prepare")->required();
+  command->add_option("--class-scale", a->class_scale, "of the teacher's class token: the larger, the more noise it takes to hide it")->capture_default_str();
   command->add_option("--class-weight", a->class_weight, "of the class token's velocity (beta)")->capture_default_str();
   command->add_option("--alignment-weight", a->alignment_weight, "of the alignment with the teacher (lambda)")->capture_default_str();
   add_training_options(*command, *a);

@@ -29,7 +29,7 @@ struct Arguments {
   std::string data, vae, latents, out = "out/reg_speedup", classifier = bundled_classifier;
   Index steps = 1500, every = 250, batch = 64, samples = 500;
   int seeds = 3, threads = 0, solver_steps = 25;
-  double rate = 1e-3, class_weight = 0.3, alignment_weight = 4;  // the paper's 0.03 and 0.5 want its 400,000 steps
+  double rate = 1e-3, class_scale = 1, class_weight = 0.3, alignment_weight = 4;  // the paper's 0.03 and 0.5 want its 400,000 steps
 };
 
 struct Setting {
@@ -169,7 +169,7 @@ void run(const Arguments& a) {
   Weights<Fashion::VAE, B> vae(cpu);
   load_vae(a.vae, vae);
   const io::SafetensorsFile file(a.latents);
-  Objective objective{.class_weight = a.class_weight, .alignment_weight = a.alignment_weight};
+  Objective objective{.class_scale = a.class_scale, .class_weight = a.class_weight, .alignment_weight = a.alignment_weight};
   read_latents(file, objective);
   require_latents(file.metadata(), a.latents, vae, "--vae");
   const auto test_images = io::load_fashion_mnist(fashion_or_bundled(a.data), io::Split::test);
@@ -220,6 +220,7 @@ int main(int argc, char** argv) {
   app.add_option("--every", a.every, "steps between evaluations")->capture_default_str();
   app.add_option("--batch", a.batch)->capture_default_str();
   app.add_option("--learning-rate", a.rate)->capture_default_str();
+  app.add_option("--class-scale", a.class_scale, "of the teacher's class token")->capture_default_str();
   app.add_option("--class-weight", a.class_weight, "of the class token's velocity (beta)")->capture_default_str();
   app.add_option("--alignment-weight", a.alignment_weight, "lambda")->capture_default_str();
   app.add_option("--samples", a.samples, "drawn at each evaluation; equally many of each class")->capture_default_str();

@@ -84,7 +84,7 @@ template <class Model, class Objective> Shown show(const Objective& objective, c
 TEST_CASE("SiT's objective: gradients in every parameter, on both paths") {
   check_gradient<Plain>(Flow<>{});
   check_gradient<Aligned>(Flow<CosinePath, ArctanNormal>{});
-  check_gradient<Entangled>(Flow<>{.class_weight = 0.7});
+  check_gradient<Entangled>(Flow<>{.class_scale = 2, .class_weight = 0.7});
   check_gradient<Entangled>(Flow<CosinePath>{});
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("SiT's objective: what the model is shown and the loss of saying nothi
   const std::vector<int> labels{0, 1, 2, 0, 1};
   const StepRandom random{.seed = 8, .step = 3, .first_sample = 10};
   const auto by_hand = [&]<class Model, class Way>(std::type_identity<Model>, std::type_identity<Way>) {
-    const Flow<Way> objective{.latent_scale = 0.6, .class_weight = 0.2, .alignment_weight = 0.8, .label_dropout = 0.5};
+    const Flow<Way> objective{.latent_scale = 0.6, .class_scale = 1.7, .class_weight = 0.2, .alignment_weight = 0.8, .label_dropout = 0.5};
     const Shown shown = show<Model>(objective, x, labels, random);
     constexpr std::size_t row = std::size_t(Model::ImageShape::row);
     const auto stream = [&](Stream s) { return Random{random.seed, s, random.step}; };
@@ -105,7 +105,7 @@ TEST_CASE("SiT's objective: what the model is shown and the loss of saying nothi
       CHECK(shown.labels[b] == (stream(Stream::label_dropout).uniform(10 + b) < 0.5 ? 3 : labels[b]));
       const PathPoint p = Way::at(shown.times[b]);
       for (std::size_t j = 0; j < row; ++j) {
-        const double data = j < latent ? 0.6 * (given[j] + given[latent + j] * stream(Stream::posterior).normal((10 + b) * latent + j)) : given[2 * latent + j - latent];
+        const double data = j < latent ? 0.6 * (given[j] + given[latent + j] * stream(Stream::posterior).normal((10 + b) * latent + j)) : 1.7 * given[2 * latent + j - latent];
         const double noise = stream(Stream::noise).normal((10 + b) * row + j);
         CHECK(shown.z[b * row + j] == doctest::Approx(p.data * data + p.noise * noise).epsilon(1e-12));
         const double velocity = p.d_data * data + p.d_noise * noise;
@@ -132,7 +132,7 @@ TEST_CASE("SiT's objective: what the model is shown and the loss of saying nothi
 }
 
 TEST_CASE("SiT's objective: options that mean nothing") {
-  for (const auto& [objective, what] : {std::pair{Flow<>{.latent_scale = 0}, "latent_scale"}, {Flow<>{.class_weight = -1}, "class_weight"}, {Flow<>{.alignment_weight = std::nan("")}, "alignment_weight"},
+  for (const auto& [objective, what] : {std::pair{Flow<>{.latent_scale = 0}, "latent_scale"}, {Flow<>{.class_scale = 0}, "class_scale"}, {Flow<>{.class_weight = -1}, "class_weight"}, {Flow<>{.alignment_weight = std::nan("")}, "alignment_weight"},
                                         {Flow<>{.label_dropout = 2}, "label_dropout"}})
     check_error([&, o = objective] { o.validate(); }, "objective-options", {what, "found"});
 }

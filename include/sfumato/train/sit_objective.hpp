@@ -26,6 +26,7 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
   template <class Model> using Sample = Shape<dynamic, 2 * latent_values<Model> + teacher_values>;
 
   double latent_scale = 0.18215;  ///< from the VAE's latents to diffusion's; Stable Diffusion's
+  double class_scale = 1;           ///< from the teacher's class token to diffusion's: how much noise it takes to hide it
   double class_weight = 0.03;
   double alignment_weight = 0.5;
   double label_dropout = 0.1;
@@ -39,13 +40,15 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
     visit("objective.times", Times::name);
     if constexpr (requires { Times{}.for_each_option(visit); }) Times{}.for_each_option(visit);
     visit("objective.latent_scale", latent_scale);
+    if (class_scale != 1) visit("objective.class_scale", class_scale);
     visit("objective.class_weight", class_weight);
     visit("objective.alignment_weight", alignment_weight);
     visit("objective.label_dropout", label_dropout);
   }
   /// Throws Error("objective-options") for values that mean nothing.
   void validate() const {
-    check(std::isfinite(latent_scale) && latent_scale > 0, "objective-options", "latent_scale must be finite and positive, found ", latent_scale);
+    for (const auto& [value, what] : {std::pair{latent_scale, "latent_scale"}, {class_scale, "class_scale"}})
+      check(std::isfinite(value) && value > 0, "objective-options", what, " must be finite and positive, found ", value);
     for (const auto& [value, what] : {std::pair{class_weight, "class_weight"}, {alignment_weight, "alignment_weight"}})
       check(std::isfinite(value) && value >= 0, "objective-options", what, " must be finite and not negative, found ", value);
     check(label_dropout >= 0 && label_dropout <= 1, "objective-options", "label_dropout must be in [0, 1], found ", label_dropout);
@@ -92,7 +95,10 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
     const auto mean = ops::slice<1, 0, size>(ctx, samples), deviation = ops::slice<1, size, 2 * size>(ctx, samples);
     const auto noise = ops::normal<Shape<dynamic, size>>(ctx, samples.batch, detail::stream(ctx, Stream::posterior), ctx.random.first_sample);
     const auto latent = ops::combine(ctx, latent_scale, mean, latent_scale, ops::multiply(ctx, deviation, noise));
-    if constexpr (Model::entangled) return ops::concat<1>(ctx, latent, ops::slice<1, 2 * size, 2 * size + class_dim>(ctx, samples));
+    if constexpr (Model::entangled) {
+      const auto token = ops::slice<1, 2 * size, 2 * size + class_dim>(ctx, samples);
+      return ops::concat<1>(ctx, latent, class_scale == 1 ? token : ops::scale(ctx, class_scale, token));
+    }
     else return ops::reshape<typename Model::ImageShape>(ctx, latent);
   }
   /// The tokens that the model's are aligned with: the class token among them where the model has one.
