@@ -10,7 +10,8 @@ demo dsd "$@"
 weights=(--weights "$out/model/checkpoint.safetensors")
 "$program" reconstruct "${weights[@]}" --out "$out/reconstructions.png" --report "$out/reconstructions.txt"
 "$program" encode "${weights[@]}" --out "$out/latents.safetensors" --probe "$out/probe.txt"
-"$program" sample "${weights[@]}" --balanced 500 --guidance 2 --out "$out/guided.png" --columns 25 --report "$out/guided.txt"
-"$program" sample "${weights[@]}" --balanced 500 --out "$out/unguided.png" --columns 25 --report "$out/unguided.txt"
-"$program" sample "${weights[@]}" --count 8 --guidance 2 --out "$out/samples.png"
+"$program" sample "${weights[@]}" --balanced 500 --guidance 3 --steps 25 --out "$out/guided.png" --columns 25 --report "$out/guided.txt"
+"$program" sample "${weights[@]}" --balanced 500 --guidance 3 --steps 25 --by clean --out "$out/guided_clean.png" --columns 25 --report "$out/guided_clean.txt"
+"$program" sample "${weights[@]}" --balanced 500 --steps 25 --out "$out/unguided.png" --columns 25 --report "$out/unguided.txt"
+"$program" sample "${weights[@]}" --count 8 --guidance 3 --steps 25 --out "$out/samples.png"
 finish
