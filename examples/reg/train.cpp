@@ -46,7 +46,7 @@ void add_train(CLI::App& app) {
   auto* command = app.add_subcommand("train", "train the diffusion model");
   add_model_option(*command, a->model);
   command->add_option("--latents", a->latents, "safetensors of prepare")->required();
-  command->add_option("--class-scale", a->class_scale, "of the teacher's class token: the larger, the more noise it takes to hide it")->capture_default_str();
+  command->add_option("--class-scale", a->class_scale, "of the teacher's class token: the larger, the more noise it takes to hide it, and the more its velocity weighs")->capture_default_str();
   command->add_option("--class-weight", a->class_weight, "of the class token's velocity (beta)")->capture_default_str();
   command->add_option("--alignment-weight", a->alignment_weight, "of the alignment with the teacher (lambda)")->capture_default_str();
   add_training_options(*command, *a);

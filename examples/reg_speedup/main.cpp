@@ -114,7 +114,7 @@ double steps_to(const std::vector<double>& curve, const std::vector<Index>& step
 
 std::string report_of(const Arguments& a, const std::array<Curve, 3>& curves, const std::vector<Index>& steps) {
   char line[256];
-  std::string out = text(a.seeds, " seeds, batches of ", a.batch, ", ", a.samples, " unguided samples of ", a.solver_steps, " Euler steps; Frechet distance: mean (lowest to highest), and share recognised\n   step");
+  std::string out = text(a.seeds, " seeds, batches of ", a.batch, ", ", a.samples, " unguided samples of ", a.solver_steps, " Euler steps; learning rate ", a.rate, ", class token's scale ", a.class_scale, ", beta ", a.class_weight, ", lambda ", a.alignment_weight, "; Frechet distance: mean (lowest to highest), and share recognised\n   step");
   for (const Curve& c : curves) out += text("   ", c.name, std::string(30 - c.name.size(), ' '));
   for (std::size_t at = 0; at < steps.size(); ++at) {
     std::snprintf(line, sizeof line, "\n%7lld", static_cast<long long>(steps[at]));
@@ -220,7 +220,7 @@ int main(int argc, char** argv) {
   app.add_option("--every", a.every, "steps between evaluations")->capture_default_str();
   app.add_option("--batch", a.batch)->capture_default_str();
   app.add_option("--learning-rate", a.rate)->capture_default_str();
-  app.add_option("--class-scale", a.class_scale, "of the teacher's class token")->capture_default_str();
+  app.add_option("--class-scale", a.class_scale, "of the teacher's class token; its velocity's loss grows with the square")->capture_default_str();
   app.add_option("--class-weight", a.class_weight, "of the class token's velocity (beta)")->capture_default_str();
   app.add_option("--alignment-weight", a.alignment_weight, "lambda")->capture_default_str();
   app.add_option("--samples", a.samples, "drawn at each evaluation; equally many of each class")->capture_default_str();

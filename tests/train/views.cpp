@@ -128,7 +128,7 @@ TEST_CASE("online view: light is a line, contrast x + brightness, of its range")
     const double *from = &x[b * row], *to = &y[b * row];
     const double contrast = (to[1] - to[0]) / (from[1] - from[0]), brightness = to[0] - contrast * from[0];
     for (std::size_t i = 0; i < row; ++i) REQUIRE(to[i] == doctest::Approx(contrast * from[i] + brightness).epsilon(1e-9));
-    together += (contrast - 1) * brightness / (0.12 * 0.3 * double(n));  // variances 0.6^2 / 3 and 0.6^2 / 12
+    together += (contrast - 1) * brightness / (0.06 * double(n));  // deviations 0.6 / sqrt(3) and 0.6 / sqrt(12)
     least[0] = std::min(least[0], contrast), most[0] = std::max(most[0], contrast);
     least[1] = std::min(least[1], brightness), most[1] = std::max(most[1], brightness);
   }
