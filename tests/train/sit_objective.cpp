@@ -132,7 +132,7 @@ TEST_CASE("SiT's objective: what the model is shown and the loss of saying nothi
 }
 
 TEST_CASE("SiT's objective: options that mean nothing") {
-  for (const auto& [objective, what] : {std::pair{Flow<>{.latent_scale = 0}, "latent_scale"}, {Flow<>{.class_scale = 0}, "class_scale"}, {Flow<>{.class_weight = -1}, "class_weight"}, {Flow<>{.alignment_weight = std::nan("")}, "alignment_weight"},
+  for (const auto& [objective, what] : {std::pair{Flow<>{.latent_scale = 0}, "latent_scale"}, {Flow<>{.class_scale = 0}, "class_scale"}, {Flow<>{.class_scale = std::nan("")}, "class_scale"}, {Flow<>{.class_scale = -2}, "class_scale"}, {Flow<>{.class_weight = -1}, "class_weight"}, {Flow<>{.alignment_weight = std::nan("")}, "alignment_weight"},
                                         {Flow<>{.label_dropout = 2}, "label_dropout"}})
     check_error([&, o = objective] { o.validate(); }, "objective-options", {what, "found"});
 }

@@ -144,4 +144,6 @@ TEST_CASE("online view: it goes by the sample's number, and nothing asked for ch
   CHECK(seen(all, last, 4) == std::vector<double>(y.begin() + 4 * row, y.end()));
   CHECK(seen(all, last, 0) != std::vector<double>(y.begin() + 4 * row, y.end()));
   CHECK(seen({.mask = 0}, x) == x);
+  // Moved first, then lit, then hidden: what comes in is lit too, what is hidden is 0.
+  CHECK(y == seen({.mask = 0.5}, seen({.mask = 0, .colour = 0.5}, seen({.mask = 0, .shift = 0.25}, x))));
 }

@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <span>
-#include <tuple>
 #include <type_traits>
 
 SFUMATO_BEGIN
@@ -23,8 +22,10 @@ struct OnlineView {
   bool changes() const { return mask > 0 || shift > 0 || colour > 0; }
   /// Throws Error("objective-options") for values that mean nothing.
   void validate() const {
-    for (const auto& [value, what, most] : {std::tuple{mask, "mask", 1.0}, {shift, "shift", 0.5}, {colour, "colour", 1.0}})
-      check(value >= 0 && value <= most, "objective-options", "view.", what, " must be in [0, ", most, "], found ", value);
+    const auto within = [](double value, const char* what, double most) { check(value >= 0 && value <= most, "objective-options", "view.", what, " must be in [0, ", most, "], found ", value); };
+    within(mask, "mask", 1);
+    within(shift, "shift", 0.5);
+    within(colour, "colour", 1);
   }
   template <class Visit> void for_each_option(Visit&& visit) const {
     visit("objective.view.mask", mask);
@@ -32,7 +33,7 @@ struct OnlineView {
     visit("objective.view.colour", colour);
   }
 
-  /// images: (batch, channels, side, side); to as many of the same shape. 0 is what a hidden patch holds, and what stands behind a moved image.
+  /// images: (batch, channels, side, side); to as many of the same shape. 0 is what a hidden patch holds, and, before the light is changed, what stands behind a moved image.
   template <int Patch, class Ctx, AnyValue X> X of(Ctx& ctx, const X& images) const {
     constexpr int channels = extent<typename X::shape, 1>, side = extent<typename X::shape, 2>, tokens = (side / Patch) * (side / Patch);
     const auto n = std::size_t(images.batch);

@@ -26,7 +26,7 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
   template <class Model> using Sample = Shape<dynamic, 2 * latent_values<Model> + teacher_values>;
 
   double latent_scale = 0.18215;  ///< from the VAE's latents to diffusion's; Stable Diffusion's
-  double class_scale = 1;           ///< from the teacher's class token to diffusion's: how much noise it takes to hide it
+  double class_scale = 1;        ///< from the teacher's class token to diffusion's: how much noise it takes to hide it; its velocity's loss grows with the square
   double class_weight = 0.03;
   double alignment_weight = 0.5;
   double label_dropout = 0.1;
@@ -40,7 +40,7 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
     visit("objective.times", Times::name);
     if constexpr (requires { Times{}.for_each_option(visit); }) Times{}.for_each_option(visit);
     visit("objective.latent_scale", latent_scale);
-    if (class_scale != 1) visit("objective.class_scale", class_scale);
+    if (class_scale != 1) visit("objective.class_scale", class_scale);  // so that older checkpoints go on
     visit("objective.class_weight", class_weight);
     visit("objective.alignment_weight", alignment_weight);
     visit("objective.label_dropout", label_dropout);
