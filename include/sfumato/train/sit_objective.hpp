@@ -26,7 +26,7 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
   template <class Model> using Sample = Shape<dynamic, 2 * latent_values<Model> + teacher_values>;
 
   double latent_scale = 0.18215;  ///< from the VAE's latents to diffusion's; Stable Diffusion's
-  double class_scale = 1;        ///< from the teacher's class token to diffusion's: how much noise it takes to hide it; its velocity's loss grows with the square
+  double class_scale = 1;         ///< from the teacher's class token to diffusion's: how much noise it takes to hide it; its velocity's loss grows with the square
   double class_weight = 0.03;
   double alignment_weight = 0.5;
   double label_dropout = 0.1;
@@ -98,8 +98,9 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
     if constexpr (Model::entangled) {
       const auto token = ops::slice<1, 2 * size, 2 * size + class_dim>(ctx, samples);
       return ops::concat<1>(ctx, latent, class_scale == 1 ? token : ops::scale(ctx, class_scale, token));
+    } else {
+      return ops::reshape<typename Model::ImageShape>(ctx, latent);
     }
-    else return ops::reshape<typename Model::ImageShape>(ctx, latent);
   }
   /// The tokens that the model's are aligned with: the class token among them where the model has one.
   template <class Model, class Ctx, AnyValue X> static auto teacher_tokens(Ctx& ctx, const X& samples) {
