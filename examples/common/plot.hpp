@@ -33,6 +33,7 @@ struct Series {
 struct Axes {
   std::string title, x_label, y_label;
   bool log_x = false, log_y = false;
+  std::string key = "top right";  ///< where the names stand, as gnuplot says it
 };
 
 /// One of several scatter plots; all show [-range, range] in both directions, and the series in order.
@@ -135,7 +136,7 @@ inline void lines(const std::filesystem::path& png, const Axes& axes, std::span<
                   int height = 600) {
   using detail::quoted;
   sfumato::check(!series.empty(), "plot", "'", png.string(), "' has no series");
-  std::string command, script = "set grid lc rgb '#d0d0d0'\nset key top right\nset title " + quoted(axes.title) +
+  std::string command, script = "set grid lc rgb '#d0d0d0'\nset key " + axes.key + "\nset title " + quoted(axes.title) +
                                 "\nset xlabel " + quoted(axes.x_label) + "\nset ylabel " + quoted(axes.y_label) + "\n";
   if (axes.log_x) script += "set logscale x\n";
   if (axes.log_y) script += "set logscale y\n";

@@ -131,7 +131,7 @@ void draw(const Arguments& a, const Curves& curves) {
       reconstruction.push_back({name, steps, curves[c].psnr[k], colours[c]});
     }
   plot::lines(std::filesystem::path(a.out) / "rank.png", {.title = "Effective rank of the latents of unseen images, of 16 channels", .x_label = "step", .y_label = "effective rank", .log_y = true}, rank);
-  plot::lines(std::filesystem::path(a.out) / "psnr.png", {.title = "Reconstruction of unseen images", .x_label = "step", .y_label = "PSNR, dB"}, reconstruction);
+  plot::lines(std::filesystem::path(a.out) / "psnr.png", {.title = "Reconstruction of unseen images", .x_label = "step", .y_label = "PSNR, dB", .key = "bottom right"}, reconstruction);
 }
 std::string report_of(const Arguments& a, const Curves& curves) {
   const std::size_t last = std::size_t(a.steps / a.every), early = 1;

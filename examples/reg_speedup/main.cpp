@@ -27,9 +27,9 @@ using Objective = Fashion::Objective;
 
 struct Arguments {
   std::string data, vae, latents, out = "out/reg_speedup", classifier = bundled_classifier;
-  Index steps = 1500, every = 250, batch = 64, samples = 500;
+  Index steps = 1200, every = 100, batch = 64, samples = 500;
   int seeds = 3, threads = 0, solver_steps = 25;
-  double rate = 1e-3, class_scale = 2, class_weight = 0.1, alignment_weight = 4;  // the paper's 1, 0.03 and 0.5 want its 400,000 steps
+  double rate = 1e-3, class_scale = 2, class_weight = 0.2, alignment_weight = 8;  // the paper's 1, 0.03 and 0.5 want its 400,000 steps
 };
 
 struct Setting {

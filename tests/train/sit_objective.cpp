@@ -137,6 +137,16 @@ TEST_CASE("SiT's objective: options that mean nothing") {
     check_error([&, o = objective] { o.validate(); }, "objective-options", {what, "found"});
 }
 
+TEST_CASE("SiT's objective: a class token noised as it is leaves no option in a checkpoint, another scale does") {
+  const auto written = [](const Flow<>& objective) {
+    int times = 0;
+    objective.for_each_option([&](const std::string& name, const auto&) { times += name == "objective.class_scale"; });
+    return times;
+  };
+  CHECK(written({}) == 0);
+  CHECK(written({.class_scale = 2}) == 1);
+}
+
 namespace {
 
 /// A file of samples, as `prepare` writes it.
