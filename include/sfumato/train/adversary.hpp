@@ -3,6 +3,7 @@
 
 #include <sfumato/models/discriminator.hpp>
 #include <sfumato/train/decoder_objective.hpp>
+#include <sfumato/train/image_changes.hpp>
 #include <sfumato/train/trainer.hpp>
 
 SFUMATO_BEGIN
@@ -16,25 +17,21 @@ template <class Ctx, AnyValue X> X augment(Ctx& ctx, const X& images, std::uint6
   constexpr int row = static_cast<int>(S::row);
   const auto n = std::size_t(images.batch);
   const Random random{ctx.random.seed, Stream::augment, ctx.random.step};
+  const auto draws = [&](std::size_t b) { return (site << 40) + 8 * (static_cast<std::uint64_t>(ctx.random.first_sample) + b); };
   auto& workspace = ctx.workspace();
-  const auto shifts = workspace.template host<int>(2 * n);
   const auto one = workspace.template host<double>(n), brightness = workspace.template host<double>(n), saturation = workspace.template host<double>(n),
              grey = workspace.template host<double>(n), contrast = workspace.template host<double>(n), mean = workspace.template host<double>(n);
   for (std::size_t b = 0; b < n; ++b) {
-    const std::uint64_t first = (site << 40) + 8 * (static_cast<std::uint64_t>(ctx.random.first_sample) + b);
-    for (std::size_t k = 0; k < 2; ++k) shifts[2 * b + k] = static_cast<int>(random.below(first + k, 2 * reach + 1)) - reach;
     one[b] = 1;
-    brightness[b] = random.uniform(first + 2) - 0.5;
-    saturation[b] = 2 * random.uniform(first + 3);
+    brightness[b] = random.uniform(draws(b) + 2) - 0.5;
+    saturation[b] = 2 * random.uniform(draws(b) + 3);
     grey[b] = 1 - saturation[b];
-    contrast[b] = 0.5 + random.uniform(first + 4);
+    contrast[b] = 0.5 + random.uniform(draws(b) + 4);
     mean[b] = 1 - contrast[b];
   }
   const auto by = [](const auto& array) { return std::span<const double>{array.data(), array.size()}; };
-  const auto moved = ops::translate(ctx, images, std::span<const int>{shifts.data(), shifts.size()});
-  auto ones = ctx.template make<S>(images.batch);
-  ops::kernels<Ctx>::fill(ctx.device(), ones.size(), 1.0, ctx.mutable_data(ones));
-  auto lit = ops::combine_samples(ctx, by(one), moved, by(brightness), ones);
+  const auto moved = detail::moved(ctx, images, reach, [&](std::size_t b, std::size_t k, std::uint32_t below) { return random.below(draws(b) + k, below); });
+  auto lit = detail::lit(ctx, by(one), moved, by(brightness));
   if constexpr (channels > 1) lit = ops::combine_samples(ctx, by(saturation), lit, by(grey), ops::broadcast<1, channels>(ctx, ops::mean<1>(ctx, lit)));
   const auto level = ops::mean<1>(ctx, ops::reshape<Shape<dynamic, row>>(ctx, lit));
   return ops::combine_samples(ctx, by(contrast), lit, by(mean), ops::reshape<S>(ctx, ops::broadcast<1, row>(ctx, level)));

@@ -5,10 +5,10 @@
 #include <sfumato/ops/elementwise.hpp>
 #include <sfumato/ops/embedding.hpp>
 #include <sfumato/ops/movement.hpp>
-#include <sfumato/ops/window.hpp>
+#include <sfumato/train/image_changes.hpp>
 
+#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <type_traits>
 
 SFUMATO_BEGIN
@@ -41,20 +41,15 @@ struct OnlineView {
     constexpr std::uint64_t site = std::uint64_t{3} << 40;  // those before are `augment`'s (train/adversary.hpp)
     const Random moving = detail::stream(ctx, Stream::augment), hiding = detail::stream(ctx, Stream::mask);
     X x = images;
-    if (const int reach = int(shift * side); reach > 0) {
-      const auto shifts = ctx.workspace().template host<int>(2 * n);
-      for (std::size_t i = 0; i < 2 * n; ++i) shifts[i] = static_cast<int>(moving.below(site + 4 * (first + i / 2) + i % 2, static_cast<std::uint32_t>(2 * reach + 1))) - reach;
-      x = ops::translate(ctx, x, std::span<const int>{shifts.data(), 2 * n});
-    }
+    if (const int reach = int(shift * side); reach > 0)
+      x = detail::moved(ctx, x, reach, [&](std::size_t b, std::size_t k, std::uint32_t below) { return moving.below(site + 4 * (first + b) + k, below); });
     if (colour > 0) {
       const auto contrast = ctx.workspace().template host<double>(n), brightness = ctx.workspace().template host<double>(n);
       for (std::size_t b = 0; b < n; ++b) {
         brightness[b] = colour * (moving.uniform(site + 4 * (first + b) + 2) - 0.5);
         contrast[b] = 1 + colour * (2 * moving.uniform(site + 4 * (first + b) + 3) - 1);
       }
-      auto ones = ctx.template make<typename X::shape>(images.batch);
-      ops::kernels<Ctx>::fill(ctx.device(), ones.size(), 1.0, ctx.mutable_data(ones));
-      x = ops::combine_samples(ctx, {contrast.data(), n}, x, {brightness.data(), n}, ones);
+      x = detail::lit(ctx, {contrast.data(), n}, x, {brightness.data(), n});
     }
     if (mask > 0) {
       const auto shown = ops::input_from<Shape<dynamic, tokens>>(ctx, images.batch, [&](auto* out) {
