@@ -20,7 +20,7 @@ struct Arguments : TrainingArguments, DataArguments, AdversarialArguments {
   // Found on Fashion-MNIST; the paper does not say its own: docs/dsd.md.
   Arguments() {
     out = "out/dsd";
-    train = {.batch = 64, .learning_rate = 1.5e-3, .minimum_rate = 1e-5, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.996, .ema2 = 0.98};
+    train = {.batch = 32, .learning_rate = 1.5e-3, .minimum_rate = 1e-5, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.996, .ema2 = 0.98};
     optimiser = {.beta1 = 0.9, .beta2 = 0.95, .weight_decay = 0};
     loop = {.steps = 50'000, .checkpoint_every = 500};
     adversarial_weight = 0;
