@@ -32,6 +32,9 @@ struct Arguments {
   double rate = 1e-3, class_scale = 2, class_weight = 0.2, alignment_weight = 8;  // the paper's 1, 0.03 and 0.5 want its 400,000 steps
 };
 
+/// Samples of each model in the picture, which has a row for each.
+int shown_samples(const Arguments& a) { return int(std::min<Index>(a.samples, 20)); }
+
 struct Setting {
   const Arguments& a;
   B& device;
@@ -96,7 +99,11 @@ template <class Model> void run_one(const Setting& s, Curve& curve, std::uint64_
     std::printf("seed %d, step %4lld: %-5s Frechet distance %7.3f, %.1f %% recognised\n", int(seed), static_cast<long long>(step), curve.name.c_str(), score.frechet, 100 * score.recognised);
     std::fflush(stdout);
   }
-  last.push_back(std::vector<float>(images.begin(), images.begin() + std::min<std::ptrdiff_t>(std::ptrdiff_t(images.size()), 20 * 784)));
+  std::vector<float>& shown = last.emplace_back();  // of all classes: labels come in order
+  for (std::size_t i = 0, count = std::size_t(shown_samples(a)); i < count; ++i) {
+    const auto image = std::span(images).subspan(i * s.labels.size() / count * 784, 784);
+    shown.insert(shown.end(), image.begin(), image.end());
+  }
   auto run = trainer.run(trainer.ema1());
   const std::vector<double> times(std::size_t(a.batch), 0.5);
   const std::vector<int> some(std::size_t(a.batch), 0);
@@ -195,7 +202,7 @@ void run(const Arguments& a) {
   }
   std::vector<float> rows;
   for (const auto& images : first) rows.insert(rows.end(), images.begin(), images.end());
-  io::write_png(std::filesystem::path(a.out) / "samples.png", sample_grid(rows, 28, 20));
+  io::write_png(std::filesystem::path(a.out) / "samples.png", sample_grid(rows, 28, shown_samples(a)));
   const std::string report = report_of(a, curves, steps);
   std::vector<plot::Series> series;
   const std::array<const char*, 3> colours{"#888888", "#3070c0", "#c03020"};
