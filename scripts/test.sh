@@ -9,7 +9,7 @@ scripts/install_deps.sh "$@"
 cuda=OFF
 if PATH="$PATH:/usr/local/cuda/bin" command -v nvcc >/dev/null; then cuda=ON; else echo "no nvcc: the CUDA backend is not built"; fi
 if [[ "${1:-}" == --ci && $cuda == OFF ]]; then echo "$0: --ci needs the CUDA toolkit" >&2; exit 1; fi
-cmake --preset gcc-release "-DSFUMATO_CUDA=$cuda" "-DSFUMATO_REQUIRE_CUDA_TESTS=$cuda"
+cmake --preset gcc-release -DSFUMATO_QUICK_EXAMPLES=ON "-DSFUMATO_CUDA=$cuda" "-DSFUMATO_REQUIRE_CUDA_TESTS=$cuda"
 cmake --build --preset gcc-release
 ctest --preset gcc-release --parallel "$(nproc)"
 echo "PASSED: all tests of the preset gcc-release"

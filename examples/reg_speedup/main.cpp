@@ -29,7 +29,7 @@ struct Arguments {
   std::string data, vae, latents, out = "out/reg_speedup", classifier = bundled_classifier;
   Index steps = 1200, every = 150, batch = 64, samples = 500;
   int seeds = 3, threads = 0, solver_steps = 25;
-  double rate = 1e-3, class_scale = 2, class_weight = 0.2, alignment_weight = 8;  // the paper's 1, 0.03 and 0.5 want its 400,000 steps
+  double rate = 1e-3, class_scale = 2, class_weight = 0.2, alignment_weight = 8;  // the paper's are 1, 0.03 and 0.5: docs/results.md
 };
 
 /// Samples of each model in the picture, which has a row for each.

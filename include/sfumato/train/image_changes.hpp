@@ -2,7 +2,6 @@
 #pragma once
 
 #include <sfumato/ops/elementwise.hpp>
-#include <sfumato/ops/embedding.hpp>
 #include <sfumato/ops/window.hpp>
 
 #include <cstddef>
