@@ -13,5 +13,5 @@ weights=(--weights "$out/model/checkpoint.safetensors")
 "$program" sample "${weights[@]}" --balanced 500 --guidance 3 --steps 25 --out "$out/guided.png" --columns 25 --report "$out/guided.txt"
 "$program" sample "${weights[@]}" --balanced 500 --guidance 3 --steps 25 --by clean --out "$out/guided_clean.png" --columns 25 --report "$out/guided_clean.txt"
 "$program" sample "${weights[@]}" --balanced 500 --steps 25 --out "$out/unguided.png" --columns 25 --report "$out/unguided.txt"
-"$program" sample "${weights[@]}" --count 8 --guidance 3 --steps 25 --out "$out/samples.png"
+"$program" sample "${weights[@]}" --count 8 --guidance 3 --steps 25 --by clean --out "$out/samples.png"
 finish
