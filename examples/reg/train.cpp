@@ -14,11 +14,11 @@ using namespace sfumato;
 struct Arguments : TrainingArguments {
   std::string model = "fashion", latents;
   double class_scale = 1, class_weight = 0.03, alignment_weight = 0.5;
-  // Found on Fashion-MNIST; the published sizes want the paper's own: docs/reg.md.
+  // For minutes on Fashion-MNIST; the published sizes want the paper's own: docs/reg.md.
   Arguments() {
     out = "out/diffusion";
     train = {.batch = 64, .learning_rate = 1.5e-3, .schedule = Schedule::cosine, .warmup = 200, .clip = 1, .ema1 = 0.995, .ema2 = 0.99};
-    optimiser = {.weight_decay = 0};
+    optimiser = {.beta2 = 0.95, .weight_decay = 0};
     loop = {.steps = 100'000, .checkpoint_every = 500};
   }
 };

@@ -26,7 +26,7 @@ template <class Teacher, Path Way = LinearPath, TimeLaw Times = UniformTime> str
   template <class Model> using Sample = Shape<dynamic, 2 * latent_values<Model> + teacher_values>;
 
   double latent_scale = 0.18215;  ///< from the VAE's latents to diffusion's; Stable Diffusion's
-  double class_scale = 1;         ///< from the teacher's class token to diffusion's: how much noise it takes to hide it; its velocity's loss grows with the square
+  double class_scale = 1;         ///< from the teacher's class token to diffusion's: the larger, the more noise it takes to hide it, and the more its velocity's loss weighs
   double class_weight = 0.03;
   double alignment_weight = 0.5;
   double label_dropout = 0.1;
