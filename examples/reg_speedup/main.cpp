@@ -29,9 +29,9 @@ struct Arguments {
   std::string data, vae, latents, out = "out/reg_speedup", classifier = bundled_classifier;
   Index steps = 1200, every = 150, batch = 64, samples = 1000;
   int seeds = 3, threads = 0, solver_steps = 25;
-  double rate = 1e-3, class_scale = 2, class_weight = 0.2, alignment_weight = 8;  // the paper's: 1e-4, 1, 0.03, 0.5; why not, says docs/results.md
+  double rate = 1e-3, class_scale = 2, class_weight = 0.2, alignment_weight = 8;  // the paper's: 1e-4, 1, 0.03, 0.5; how the last three were found: docs/results.md
   Index warmup() const { return std::min<Index>(100, steps / 10); }
-  /// Of the average of weights, which goes back over a fortieth of the training, as the published one over 400,000 steps.
+  /// Of the average of weights: it goes back over a fortieth of the training, as the published one (0.9999) does over 400,000 steps.
   double decay() const { return std::max(0.0, 1 - 40 / double(steps)); }
 };
 
@@ -117,7 +117,7 @@ template <class Model> void run_one(const Setting& s, Curve& curve, std::uint64_
   for (int i = 0; i < 20; ++i) keep_least(curve.pass_seconds, seconds_of([&] { trainer.model()(run, z, times, some); }));
 }
 
-/// The steps after which a curve is at `level` or below for good, by straight lines between evaluations, the first of which is the least; 0 where it never is.
+/// The steps after which a curve is at `level` or below for good, by straight lines between evaluations; never less than the first one's steps; 0 where it does not stay there.
 constexpr double steps_to(std::span<const double> curve, std::span<const Index> steps, double level) {
   std::size_t at = curve.size();
   while (at > 0 && curve[at - 1] <= level) --at;
