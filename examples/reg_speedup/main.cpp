@@ -162,8 +162,8 @@ std::string report_of(const Arguments& a, const std::array<Curve, 3>& curves, co
     const double share = sum / double(curves[0].frechet.size()) / double(a.steps);
     std::snprintf(line, sizeof line, always ? ": in %.2f of the steps on average" : ": not with every seed", share);
     out += line;
-    const double found = steps_to(curves[other].means(), steps, curves[0].means().back());
-    std::snprintf(line, sizeof line, found > 0 ? "; of the curves of means, at %.3f, in %.2f\n" : "; of the curves of means, at %.3f, never\n", curves[0].means().back(), found / double(a.steps));
+    const double level = curves[0].means().back(), found = steps_to(curves[other].means(), steps, level);
+    std::snprintf(line, sizeof line, found > 0 ? "; of the curves of means, at %.3f, in %.2f\n" : "; of the curves of means, at %.3f, never\n", level, found / double(a.steps));
     out += line;
   }
   const auto ordered = [&](std::size_t better, std::size_t worse) {
